@@ -1,0 +1,1 @@
+"""Text embedders and dense retrieval for semidbench: frozen and fine-tuned bi-encoders."""

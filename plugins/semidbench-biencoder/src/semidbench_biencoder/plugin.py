@@ -1,0 +1,16 @@
+"""The hooks: light, for `semidbench list` imports this module."""
+
+from __future__ import annotations
+
+from semidbench import Register, hookimpl
+
+
+@hookimpl
+def semidbench_register_embedders(register: Register) -> None:
+    register("content", "semidbench_biencoder.embedders:Content")
+    register("search", "semidbench_biencoder.embedders:Search")
+
+
+@hookimpl
+def semidbench_register_rankers(register: Register) -> None:
+    register("dense", "semidbench_biencoder.ranker:Dense")

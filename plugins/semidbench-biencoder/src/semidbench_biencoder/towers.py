@@ -1,0 +1,90 @@
+"""What the `search` embedder and the `dense` ranker share: options, and the two ways to train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from semidbench.api import Context, Floats, TrainData
+
+Tune = Literal["head", "full"]
+
+
+class Towers(Protocol):
+    """A trained bi-encoder: unit-length item embeddings, and a function for queries in the same space."""
+
+    @property
+    def items(self) -> Floats:
+        """float32 (N, d)."""
+
+    def encode_queries(self, texts: Sequence[str]) -> Floats:
+        """float32 (len(texts), d)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """See Tuned."""
+
+    tune: Tune
+    epochs: int
+    batch: int
+    lr: float
+    scale: float
+    item_lr: float
+
+
+class Tuned:
+    """The options of a fine-tuned bi-encoder. The defaults are the paper's (section 4.1) where it gives a number."""
+
+    def __init__(
+        self,
+        *,
+        tune: Tune = "full",
+        epochs: int = 5,
+        batch: int = 512,
+        lr: float = 2e-5,
+        scale: float = 20.0,
+        item_lr: float = 0.0,
+    ) -> None:
+        """Set the options.
+
+        Args:
+            tune: "full" fine-tunes the sentence model, "head" trains a residual head on frozen encodings.
+            epochs: passes over the training queries.
+            batch: pairs per step, and so one more than the negatives of each.
+            lr: learning rate at its peak.
+            scale: cosines are multiplied by it in the loss.
+            item_lr: head only: learning rate of a free vector per item that is added to its text's encoding;
+                0 leaves it out.
+
+        Raises:
+            ValueError: an option is out of range, or only the other way to train has it.
+        """
+        if min(epochs, batch) < 1 or min(lr, scale) <= 0 or item_lr < 0:
+            raise ValueError(
+                f"epochs ({epochs}), batch ({batch}), lr ({lr}) and scale ({scale}) must be positive "
+                f"and item_lr ({item_lr}) not negative"
+            )
+        if item_lr and tune == "full":
+            raise ValueError("item_lr is an option of tune=head. Leave it out with tune=full")
+        self.options = Options(tune, epochs, batch, lr, scale, item_lr)
+
+
+def train_towers(train: TrainData, context: Context, options: Options) -> Towers:
+    """A bi-encoder trained on (query, item) pairs with in-batch negatives.
+
+    Raises:
+        ValueError: there are no training queries, or `tune` does not suit the text encoder.
+    """
+    if not len(train.queries):
+        raise ValueError(
+            "a bi-encoder is fine-tuned on training queries and there are none. Use the `content` embedder"
+        )
+    if options.tune == "full":
+        from semidbench_biencoder.full import train_full
+
+        return train_full(train, context, options)
+    from semidbench_biencoder.head import train_head
+
+    return train_head(train, context, options)

@@ -1,0 +1,1 @@
+"""The rq-kmeans quantizer for semidbench: FAISS ResidualQuantizer."""

@@ -1,0 +1,82 @@
+"""Residual k-means: FAISS's ResidualQuantizer (the paper's RQ-KMeans, section 3.3)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import faiss
+import numpy as np
+
+from semidbench.api import Context, Floats, Ints
+
+
+class RqKmeans:
+    """Quantizer: k-means on the vectors, then on what each level leaves over.
+
+    FAISS keeps the `beam` best partial codes per vector, in training and in encoding, so that codes are not
+    greedy nearest neighbours unless `beam` is 1.
+    """
+
+    def __init__(self, *, beam: int = 5) -> None:
+        """Set the options.
+
+        Args:
+            beam: FAISS's `max_beam_size`; 5 is its default.
+
+        Raises:
+            ValueError: beam is not positive.
+        """
+        if beam < 1:
+            raise ValueError(f"beam must be positive, not {beam}")
+        self.beam = beam
+        self.codebook_sizes: tuple[int, ...] = ()
+
+    def fit(self, x: Floats, context: Context) -> None:
+        """Learn `context.codebook_sizes` codebooks from float32 (N, d).
+
+        Raises:
+            ValueError: a size is no power of two, or there are fewer vectors than codes in a level.
+        """
+        sizes = context.codebook_sizes
+        odd = [size for size in sizes if size < 2 or size & (size - 1)]
+        if odd:
+            raise ValueError(f"rq-kmeans needs codebook sizes that are powers of two, not {odd}")
+        if len(x) < max(sizes):
+            raise ValueError(
+                f"rq-kmeans cannot learn {max(sizes)} codes from {len(x)} vectors. Ask for smaller codebooks"
+            )
+        self._bits = [size.bit_length() - 1 for size in sizes]
+        self._threads = context.threads
+        self._quantizer = self._new(x.shape[1], context.seed)
+        with _threads(context.threads):
+            self._quantizer.train(np.ascontiguousarray(x, np.float32))
+        self.codebook_sizes = sizes
+
+    def encode(self, x: Floats) -> Ints:
+        """Codes int64 (M, L) of float32 (M, d)."""
+        with _threads(self._threads):
+            packed = self._quantizer.compute_codes(np.ascontiguousarray(x, np.float32))
+        codes: Ints = faiss.unpack_bitstrings(packed, np.array(self._bits, np.int32)).astype(np.int64)
+        return codes
+
+    def _new(self, dimension: int, seed: int) -> Any:
+        bits = faiss.UInt64Vector()
+        for level in self._bits:
+            bits.push_back(level)
+        quantizer = faiss.ResidualQuantizer(dimension, bits)  # type: ignore[call-overload]  # its stubs say list
+        quantizer.max_beam_size = self.beam
+        quantizer.cp.seed = seed % 2**31  # a C int
+        quantizer.cp.min_points_per_centroid = 1  # only silences a warning on stderr
+        return quantizer
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -1,0 +1,1 @@
+"""The popularity ranker for semidbench: training interactions counted per item."""

@@ -1,0 +1,1 @@
+"""Collaborative item embeddings for semidbench: ENMF through RecBole."""

@@ -1,0 +1,110 @@
+"""A scope in which RecBole 1.2.1 runs beside NumPy 2 and leaves the process as it found it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# NumPy 2 dropped the first three, which RecBole reads; RecBole's Config sets the others.
+_DROPPED = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
+_OVERWRITTEN = ("bool", "int", "float", "complex", "object", "str", "long", "unicode")
+
+
+@contextlib.contextmanager
+def recbole_scope(folder: Path, threads: int) -> Iterator[None]:
+    """Run RecBole in `folder` with `threads` torch threads; restore all global state afterwards.
+
+    RecBole reads sys.argv as its own options, writes log_tensorboard/ and saved/ into the current folder,
+    sets CUDA_VISIBLE_DEVICES, seeds every global generator and warns about its own settings.
+    """
+    with (
+        contextlib.chdir(folder),
+        _numpy_names(),
+        _arguments(),
+        _environment(),
+        _torch_settings(threads),
+        _generators(),
+        _quiet(),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _numpy_names() -> Iterator[None]:
+    names = (*_DROPPED, *_OVERWRITTEN)
+    before = {name: vars(np)[name] for name in names if name in vars(np)}
+    for name, value in _DROPPED.items():
+        vars(np).setdefault(name, value)
+    try:
+        yield
+    finally:
+        for name in names:
+            vars(np).pop(name, None)
+        vars(np).update(before)
+
+
+@contextlib.contextmanager
+def _arguments() -> Iterator[None]:
+    before = sys.argv
+    sys.argv = before[:1] or [""]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    name = "CUDA_VISIBLE_DEVICES"
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _torch_settings(threads: int) -> Iterator[None]:
+    cudnn = torch.backends.cudnn
+    before = torch.get_num_threads(), cudnn.benchmark, cudnn.deterministic
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cudnn.benchmark, cudnn.deterministic = before[1:]
+
+
+@contextlib.contextmanager
+def _generators() -> Iterator[None]:
+    plain, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # RecBole's own
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """RecBole logs to the root logger, and its calls of pandas and torch are out of date."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

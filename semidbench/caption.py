@@ -1,0 +1,119 @@
+"""What every leaderboard says beneath its main table: the protocol, the tests, and which choices are ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from semidbench.api import TASKS, Task
+
+if TYPE_CHECKING:
+    from semidbench.leaderboards import Column, Leaderboard
+
+
+def caption(board: Leaderboard) -> list[str]:
+    """One plain-text paragraph per entry."""
+    return [
+        *_numbers(board),
+        *_tests(board),
+        *_ours(board),
+        *([_MIXED.format(", ".join(board.mixed_code))] if board.mixed_code else []),
+    ]
+
+
+def short_caption(board: Leaderboard) -> list[str]:
+    """What the terminal shows: seeds, tests, and where the rest is."""
+    tests = _tests(board)
+    details = [_task_tests(board, task) for task in TASKS] if len(tests) > 1 else []
+    return [
+        f"Track {board.track.name}, version {board.track.version}, {board.split} split; {_seeds(board)}. "
+        "Mean, and standard deviation over seeds beneath. Bold: best; underlined: second.",
+        tests[0],
+        *details,
+        "Beneath the rule: reference rows, not tested. leaderboard.md says which differences hold over the seeds and "
+        "which choices of the protocol are ours.",
+    ]
+
+
+_MIXED = "Take care: the results were made with more than one state of the code of: {}."
+
+
+def _numbers(board: Leaderboard) -> list[str]:
+    rule = board.track.evaluation
+    return [
+        f"Track {board.track.name}, version {board.track.version}, {board.split} split; {_seeds(board)}.",
+        f"R@{rule.primary} counts items. Mean ± standard deviation over seeds (ddof 1; a dash for a single seed). "
+        "Bold: the best scheme of a column; underlined: the second.",
+        f"Head: cases whose target is one of the {100 * rule.head_share:.4g}% of items with the most training "
+        "interactions (rounded up, ties by item number); Torso: the others; All is their mean, weighted by cases.",
+        "Reference rows are not generative: what one would use instead. They are outside the tests.",
+    ]
+
+
+def _seeds(board: Leaderboard) -> str:
+    by_seeds: dict[tuple[int, ...], list[str]] = {}
+    for row in (*board.rows, *board.references):
+        by_seeds.setdefault(row.seeds, []).append(row.name)
+    texts = [", ".join(map(str, seeds)) for seeds in by_seeds]
+    if len(texts) == 1:
+        return f"every row has the seeds {texts[0]}"
+    lists = zip(texts, by_seeds.values(), strict=True)
+    return "rows differ in their seeds: " + "; ".join(f"{text} for {', '.join(names)}" for text, names in lists)
+
+
+def _tests(board: Leaderboard) -> list[str]:
+    rule = board.track.evaluation
+    if not any(column.tests.m for column in board.columns):
+        needs = "two schemes and two test cases" if board.unit == "case" else "two schemes and two common seeds"
+        return [f"No significance tests: they need {needs} at least."]
+    lines = [
+        "Superscripts: numbers of the schemes that the row beats significantly, by two-sided paired Student's t-tests "
+        f"at alpha = {rule.alpha:g} (pingouin), Bonferroni-corrected over the m pairs of schemes in the column. "
+        "Pairs of schemes with different seeds are compared over their common seeds. n: paired observations; d: the "
+        f"smallest difference found with power {rule.power:g}, from the largest standard deviation of paired "
+        "differences in the column; t: the |t| to exceed.",
+        *(_task_tests(board, task) for task in TASKS),
+    ]
+    if board.unit == "case":
+        lines.append(
+            "The tests pair over cases, so the variance between seeds is left out of them. The list of significant "
+            "differences therefore says in how many seeds the row was ahead; a difference holds only if it is "
+            "significant and the row was ahead in all common seeds but one at most, of two or more."
+        )
+    return lines
+
+
+def _task_tests(board: Leaderboard, task: Task) -> str:
+    units = {
+        "search": "test items (mean over the item's queries and the seeds)",
+        "rec": "users (mean over the seeds)",
+    }
+    unit = units[task] if board.unit == "case" else "seeds (mean over the cases)"
+    columns = [_column(column) for column in board.columns if column.task == task]
+    return f"{'Search' if task == 'search' else 'Recommendation'}: paired are {unit}. {'; '.join(columns)}."
+
+
+def _column(column: Column) -> str:
+    tests = column.tests
+    start = f"{column.group.title()} ({column.n_cases:,} cases): n = {tests.n:,}, m = {tests.m}"
+    if not tests.m:
+        return f"{start}, not tested"
+    found = "none" if tests.detectable is None else f"{tests.detectable:.3f}"
+    return f"{start}, d = {found}, t = {tests.critical_t:.2f}"
+
+
+def _ours(board: Leaderboard) -> list[str]:
+    track = board.track
+    history = f"the IDs of up to the last {track.prompts.history} items, oldest first"
+    choices = [
+        "a generated ID stands for all its items and ties within an ID are broken uniformly at random, in expectation "
+        "(closed form)",
+        "an ID found by several beam groups counts once, with its best score",
+        "decoding is constrained to IDs that exist for the task",
+        f"the prompts are '{track.prompts.search}' and '{track.prompts.rec}', where the history is {history}",
+        "items of the history stay in the ranking",
+        "every interaction counts, and all training examples of both tasks are shuffled and unweighted",
+        "test queries are paraphrases or otherwise held out, and no test query equals a training query",
+        "Head and Torso partition the test cases by target item (the paper's Table 2 does not)",
+        "the units of the t-tests and their Bonferroni family",
+    ]
+    return [f"Ours, the paper is silent: {'; '.join(choices)}."]

@@ -1,0 +1,198 @@
+"""One cell, track x scheme x seed: its stages, each cached under all that determines it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semidbench.api import TASKS, ItemIds, Ints, Task, Views
+from semidbench.bench import Bench, scratch_folder
+from semidbench.embedder import embed, join, load_views, save_views
+from semidbench.fingerprint import core_code
+from semidbench.layout import assign_ids, load_ids, save_ids
+from semidbench.resolve import ResolvedMethod, ResolvedScheme
+from semidbench.store import Stage, run_stage
+from semidbench.trie import distinct_ids
+from semidbench.vocabulary import id_vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_LISTS, _LOSSES = "beams.npz", "losses.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeStages:
+    """The finished stages of a scheme's cell, in order."""
+
+    embeddings: tuple[Stage, ...]
+    ids: Stage
+    generator: Stage
+    beams: Stage
+
+    @property
+    def by_name(self) -> dict[str, tuple[Stage, ...]]:
+        return {
+            "embedder": self.embeddings,
+            "layout": (self.ids,),
+            "generator": (self.generator,),
+            "decoder": (self.beams,),
+        }
+
+
+def run_scheme(bench: Bench, scheme: ResolvedScheme, seed: int, stage_began: Callable[[str], None]) -> SchemeStages:
+    """Run a cell's stages, or find them in the store.
+
+    Args:
+        stage_began: called with each stage's name.
+
+    Raises:
+        UserError: a plugin failed or broke its contract; finished stages are kept.
+    """
+    stage_began("embed")
+    embeddings = tuple(embedding_stage(bench, method, seed) for method in scheme.embedders)
+    stage_began("assign IDs")
+    ids = _ids_stage(bench, scheme, embeddings, seed)
+    stage_began("train")
+    generator = _generator_stage(bench, ids, seed)
+    stage_began("decode")
+    return SchemeStages(embeddings, ids, generator, _beams_stage(bench, ids, generator))
+
+
+def embedding_stage(bench: Bench, method: ResolvedMethod, seed: int) -> Stage:
+    """An embedder's views for a seed; those it builds on come first."""
+    below = {other.name: embedding_stage(bench, other, seed) for other in method.builds_on}
+    inputs = {
+        **bench.plugin_key(seed),
+        "method": method.as_key(),
+        "builds_on": {name: stage.key for name, stage in below.items()},
+        "code": core_code("embedder"),
+    }
+
+    def make(folder: Path) -> None:
+        views = {name: load_views(stage.folder) for name, stage in below.items()}
+        with scratch_folder() as scratch:
+            save_views(embed(method, bench.train, bench.context(seed, Path(scratch), views)), folder)
+
+    return run_stage(bench.store, "embedding", inputs, make)
+
+
+def _ids_stage(bench: Bench, scheme: ResolvedScheme, embeddings: tuple[Stage, ...], seed: int) -> Stage:
+    inputs = {
+        **bench.plugin_key(seed),
+        "embeddings": [stage.key for stage in embeddings],
+        "quantizer": scheme.quantizer.as_key() if scheme.quantizer else None,
+        "layout": scheme.layout.as_key(),
+        "code": core_code("layout"),
+    }
+
+    def make(folder: Path) -> None:
+        views: Views = join(tuple(load_views(stage.folder) for stage in embeddings), scheme.name)
+        with scratch_folder() as scratch:
+            save_ids(assign_ids(scheme, bench.train, views, bench.context(seed, Path(scratch))), folder)
+
+    return run_stage(bench.store, "ids", inputs, make)
+
+
+def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
+    track = bench.track
+    inputs = {
+        "ids": ids_stage.key,
+        "tokenizer": bench.tokenizer.key,
+        "generator": track.generator.model_dump(mode="json"),
+        "prompts": track.prompts.model_dump(mode="json"),
+        "training": track.training.model_dump(mode="json"),
+        "seed": seed,
+        "code": core_code("generator", "training", "examples", "vocabulary"),
+        **bench.machine_key(),
+    }
+
+    def make(folder: Path) -> None:
+        from semidbench.examples import training_examples
+        from semidbench.generator import add_tokens, new_generator, save_generator
+        from semidbench.training import train
+
+        ids, tokenizer = load_ids(ids_stage.folder), _tokenizer(bench)
+        vocabulary = id_vocabulary(ids, tokenizer.get_vocab_size())
+        examples = training_examples(
+            bench.train.queries,
+            bench.train.interactions,
+            vocabulary.tokens(ids["search"]),
+            vocabulary.tokens(ids["rec"]),
+            tokenizer,
+            track.prompts,
+            track.training.prefixes_per_user,
+        )
+        model = new_generator(track.generator, vocabulary.text_tokens, seed)
+        add_tokens(model, vocabulary.n_id_tokens, seed)
+        losses = train(model, examples, track.training, seed=seed, device=bench.device, progress=bench.progress)
+        save_generator(model.cpu(), folder)
+        (folder / _LOSSES).write_text(json.dumps({"format": 1, "mean_loss_by_epoch": losses}) + "\n", "utf-8")
+
+    return run_stage(bench.store, "generator", inputs, make)
+
+
+def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
+    inputs = {
+        "generator": generator.key,
+        "decoding": bench.track.decoding.model_dump(mode="json"),
+        "code": core_code("decoder", "generator", "examples", "vocabulary"),
+        **bench.machine_key(),
+    }
+
+    def make(folder: Path) -> None:
+        from semidbench.decoder import decode
+        from semidbench.examples import rec_prompts, search_prompts
+        from semidbench.generator import load_generator
+        from semidbench.trie import build_trie
+
+        ids, tokenizer = load_ids(ids_stage.folder), _tokenizer(bench)
+        vocabulary = id_vocabulary(ids, tokenizer.get_vocab_size())
+        model = load_generator(generator.folder)
+        held_out, histories = bench.held_out(), bench.train.interactions.histories()
+        rec_tokens = vocabulary.tokens(ids["rec"])
+        prompts = {
+            "search": search_prompts(held_out.queries.texts, tokenizer, bench.track.prompts),
+            "rec": rec_prompts(
+                [histories[user] for user in held_out.users], rec_tokens, tokenizer, bench.track.prompts
+            ),
+        }
+        found: dict[str, np.ndarray[Any, Any]] = {}
+        for task in TASKS:
+            trie = build_trie(distinct_ids(ids[task].codes))
+            lists = decode(
+                model,
+                prompts[task],
+                trie,
+                vocabulary.first_tokens(ids[task]),
+                ids[task].sizes,
+                bench.track.decoding,
+                device=bench.device,
+                progress=bench.progress,
+            )
+            found |= {f"{task}_ids": lists.ids.astype(np.int32), f"{task}_scores": lists.scores}
+        np.savez_compressed(folder / _LISTS, allow_pickle=False, **found)
+
+    return run_stage(bench.store, "beams", inputs, make)
+
+
+def load_beams(stage: Stage) -> dict[Task, tuple[Ints, np.ndarray[Any, np.dtype[np.float32]]]]:
+    """Per task, ID rows int64 (Q, beams), -1 where unused, and scores float32 (Q, beams), best first."""
+    with np.load(stage.folder / _LISTS, allow_pickle=False) as file:
+        return {task: (file[f"{task}_ids"].astype(np.int64), file[f"{task}_scores"]) for task in TASKS}
+
+
+def cell_ids(stages: SchemeStages) -> Mapping[Task, ItemIds]:
+    """The cell's Semantic IDs."""
+    return load_ids(stages.ids.folder)
+
+
+def _tokenizer(bench: Bench) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(bench.tokenizer_file()))

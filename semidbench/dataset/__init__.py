@@ -1,0 +1,36 @@
+"""A dataset: what may be learnt from, and what is held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from semidbench.api import Catalogue, Interactions, Ints, Queries
+
+Split = Literal["test", "development"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawData:
+    """A dataset before it is split: every interaction, and both sets of queries."""
+
+    catalogue: Catalogue
+    interactions: Interactions
+    train_queries: Queries
+    test_queries: Queries
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """The evaluation cases of a split. Never handed to a plugin.
+
+    Attributes:
+        queries: held-out queries and their target items.
+        users: int64 (U,), users (numbered as in the training interactions) with a held-out interaction.
+        targets: int64 (U,), that interaction's item. The history to predict it from is all of the
+            user's training interactions.
+    """
+
+    queries: Queries
+    users: Ints
+    targets: Ints

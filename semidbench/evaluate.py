@@ -1,0 +1,148 @@
+"""From a cell's finished stages to its result: placements, metrics, and what made them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semidbench.api import TASKS, Ints, Task
+from semidbench.bench import Bench
+from semidbench.cases import Cases
+from semidbench.cell import SchemeStages, load_beams
+from semidbench.fingerprint import Code, core_code, library_versions
+from semidbench.layout import ids_sha256, load_ids
+from semidbench.metrics import head_items
+from semidbench.ranking import Placements, place_beams, rankings_sha256
+from semidbench.reference import load_ranker
+from semidbench.resolve import ResolvedMethod, ResolvedScheme
+from semidbench.results import (
+    CellResult,
+    Distribution,
+    Environment,
+    Kind,
+    TrackStamp,
+    compute_metrics,
+    protocol_sha256,
+)
+from semidbench.store import Stage
+from semidbench.trie import distinct_ids
+
+
+def evaluate_scheme(
+    bench: Bench, scheme: ResolvedScheme, seed: int, stages: SchemeStages
+) -> tuple[CellResult, dict[Task, Cases]]:
+    """Score a scheme's beams against the held-out cases."""
+    ids, beams, targets = load_ids(stages.ids.folder), load_beams(stages.beams), _targets(bench)
+    placements = {
+        task: place_beams(*beams[task], distinct_ids(ids[task].codes).item_to_id, targets[task]) for task in TASKS
+    }
+    return _result(
+        bench,
+        kind="scheme",
+        name=scheme.name,
+        methods=scheme.parts,
+        seed=seed,
+        placements=placements,
+        ids_hash=ids_sha256(ids),
+        rankings_hash=rankings_sha256({task: beams[task][0] for task in TASKS}),
+        stages=stages.by_name,
+    )
+
+
+def evaluate_ranker(
+    bench: Bench, ranker: ResolvedMethod, seed: int, stage: Stage
+) -> tuple[CellResult, dict[Task, Cases]]:
+    """The result of a reference row."""
+    placements, rankings_hash = load_ranker(stage)
+    return _result(
+        bench,
+        kind="ranker",
+        name=ranker.name,
+        methods={"ranker": ranker},
+        seed=seed,
+        placements=placements,
+        ids_hash=None,
+        rankings_hash=rankings_hash,
+        stages={"ranker": (stage,)},
+    )
+
+
+def _result(
+    bench: Bench,
+    *,
+    kind: Kind,
+    name: str,
+    methods: Mapping[str, ResolvedMethod],
+    seed: int,
+    placements: Mapping[Task, Placements],
+    ids_hash: str | None,
+    rankings_hash: str,
+    stages: Mapping[str, tuple[Stage, ...]],
+) -> tuple[CellResult, dict[Task, Cases]]:
+    cases = _cases(bench, placements)
+    cell = CellResult(
+        kind=kind,
+        track=TrackStamp(
+            name=bench.track.name, version=bench.track.version, protocol_sha256=protocol_sha256(bench.track)
+        ),
+        split=bench.split,
+        name=name,
+        options={part: method.options for part, method in methods.items()},
+        seed=seed,
+        metrics=compute_metrics(cases, bench.track.evaluation),
+        id_table_sha256=ids_hash,
+        rankings_sha256=rankings_hash,
+        distributions=_distributions(code for method in methods.values() for code in method.codes()),
+        environment=_environment(bench),
+        timings={part: round(sum(stage.seconds for stage in of), 3) for part, of in stages.items()},
+        peak_memory_mib=max(stage.peak_mib for of in stages.values() for stage in of),
+    )
+    return cell, cases
+
+
+def _targets(bench: Bench) -> dict[Task, Ints]:
+    held_out = bench.held_out()
+    return {"search": held_out.queries.items, "rec": held_out.targets}
+
+
+def _cases(bench: Bench, placements: Mapping[Task, Placements]) -> dict[Task, Cases]:
+    """Placements with their pairing unit (item for search, user for recommendation) and their group."""
+    held_out, targets = bench.held_out(), _targets(bench)
+    counts = np.bincount(bench.train.interactions.items, minlength=bench.train.n_items)
+    head = head_items(counts, bench.track.evaluation.head_share)
+    units = {"search": held_out.queries.items, "rec": held_out.users}
+    return {task: Cases(placements[task], units[task].astype(np.int32), head[targets[task]]) for task in TASKS}
+
+
+def _distributions(codes: Iterable[Code]) -> tuple[Distribution, ...]:
+    from semidbench import __version__
+
+    core = Distribution(name="semidbench", version=__version__, code_sha256=core_code("evaluate"))
+    plugins = {
+        (code.name, code.version): Distribution(name=code.name, version=code.version, code_sha256=code.code_sha256)
+        for code in codes
+    }
+    return (core, *(plugins[key] for key in sorted(plugins)))
+
+
+def _environment(bench: Bench) -> Environment:
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_cpu_name(),
+        device=bench.device,
+        threads=bench.track.threads,
+        libraries=library_versions(),
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        lines: list[Any] = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

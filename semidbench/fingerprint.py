@@ -1,0 +1,115 @@
+"""Hashes of code: a stage's key changes when the code that computes it does, and with no other edit."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_PACKAGE = "semidbench"
+# Libraries whose arithmetic reaches a result. A plugin's own requirements are added for its stages.
+NUMERIC = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "sentence-transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A distribution's identity, as stored with results."""
+
+    name: str
+    version: str
+    code_sha256: str
+    requirements: dict[str, str]  # installed versions of what it requires
+
+    def as_key(self) -> dict[str, Any]:
+        """For a stage's inputs."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "code": self.code_sha256,
+            "requirements": self.requirements,
+        }
+
+
+@cache
+def core_code(*modules: str) -> str:
+    """SHA-256 over the sources of these semidbench modules and of all semidbench modules they import."""
+    pending = [f"{_PACKAGE}.{module}" for module in modules]
+    sources: dict[str, bytes] = {}
+    while pending:
+        module = pending.pop()
+        spec = find_spec(module)
+        if module in sources or spec is None or spec.origin is None:
+            continue
+        sources[module] = Path(spec.origin).read_bytes()
+        pending += _imports(sources[module], module)
+    return _digest(sorted(sources.items()))
+
+
+def _imports(source: bytes, module: str) -> Iterable[str]:
+    """The semidbench modules a source imports, at top level or inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == _PACKAGE)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == _PACKAGE:
+            if node.module != _PACKAGE:
+                yield node.module
+            for alias in node.names:
+                candidate = f"{node.module}.{alias.name}"
+                if find_spec(node.module) and _is_module(candidate):
+                    yield candidate
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def library_versions(names: Iterable[str] = NUMERIC) -> dict[str, str]:
+    """Installed versions, by name; a library that is not installed is left out."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def plugin_code(factory: Any, distribution_name: str, distribution_version: str) -> Code:
+    """The identity of the distribution a factory comes from.
+
+    The hash covers every Python file of the factory's top-level package, so that an edit to an
+    editable install counts; the requirements are those the distribution declares.
+    """
+    top = factory.__module__.split(".")[0]
+    module: ModuleType = sys.modules[top]
+    if hasattr(module, "__path__"):
+        root = Path(next(iter(module.__path__)))
+        paths = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.py")}
+    else:
+        paths = {top: Path(str(module.__file__)).read_bytes()}
+    try:
+        required = distribution(distribution_name).requires or []
+    except PackageNotFoundError:
+        required = []
+    names = sorted({re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in required} - {_PACKAGE})
+    return Code(distribution_name, distribution_version, _digest(sorted(paths.items())), library_versions(names))
+
+
+def _digest(named: Iterable[tuple[str, bytes]]) -> str:
+    total = hashlib.sha256()
+    for name, content in named:
+        total.update(f"{name}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()

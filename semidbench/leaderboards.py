@@ -1,0 +1,230 @@
+"""Result files to a leaderboard: rows, reference rows, the six columns and their tests."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from pathlib import Path
+
+import numpy as np
+
+from semidbench.api import TASKS, Task
+from semidbench.cases import Cases
+from semidbench.errors import UserError
+from semidbench.metrics import GROUPS, Group, in_group, recall_at
+from semidbench.results import CellResult, Kind, protocol_sha256, read_cases, read_cells
+from semidbench.scheme import parse_method, parse_scheme
+from semidbench.significance import ColumnTests, RowScores, Unit, Values, paired_tests
+from semidbench.track import Track, load_track
+
+Key = tuple[Task, Group, str]  # a metric of a task over a group, e.g. ("rec", "torso", "R@30")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """A scheme or ranker over its seeds.
+
+    Attributes:
+        number: 1..n for a scheme, as superscripts name it; None for a ranker.
+        name: canonical name.
+        kind: "scheme" or "ranker".
+        seeds: S seeds, rising.
+        values: per metric one value per seed; None where the group has no case, or rankers have no such metric.
+    """
+
+    number: int | None
+    name: str
+    kind: Kind
+    seeds: tuple[int, ...]
+    values: Mapping[Key, tuple[float | None, ...]]
+
+    def mean(self, key: Key) -> float | None:
+        """Mean over the seeds."""
+        known = [value for value in self.values.get(key, ()) if value is not None]
+        return fsum(known) / len(known) if known else None
+
+    def std(self, key: Key) -> float | None:
+        """Standard deviation over the seeds with ddof 1; None for fewer than two."""
+        known = [value for value in self.values.get(key, ()) if value is not None]
+        return statistics.stdev(known) if len(known) > 1 else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column of the main table and the tests between its numbered rows."""
+
+    task: Task
+    group: Group
+    metric: str
+    n_cases: int
+    tests: ColumnTests
+
+    @property
+    def key(self) -> Key:
+        return self.task, self.group, self.metric
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaderboard:
+    """All that the tables show; see semidbench.tables for the renderers.
+
+    Attributes:
+        track: the protocol.
+        split: "test" or "development".
+        unit: what the t-tests pair.
+        rows: the numbered generative rows.
+        references: the rankers, outside the tests.
+        columns: the primary metric for each task and group.
+        mixed_code: distributions of which the cells used more than one code state.
+    """
+
+    track: Track
+    split: str
+    unit: Unit
+    rows: tuple[Row, ...]
+    references: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    mixed_code: tuple[str, ...]
+
+
+def results_folder(track: str, out: Path | str) -> Path:
+    """Where the result files of a track stand."""
+    return Path(out) / track / "results"
+
+
+def leaderboard(track: str | Track, out: Path | str, unit: Unit = "case") -> Leaderboard:
+    """The leaderboard of all results under `out`/<track name>/results.
+
+    Args:
+        track: a built-in track's name, or a track.
+        out: where `semidbench run` wrote.
+        unit: "case" pairs test items and users in the t-tests, "seed" pairs seeds.
+
+    Raises:
+        UserError: no results, damaged ones, ones of another track version, or rows that cannot be compared.
+    """
+    if unit not in ("case", "seed"):
+        raise UserError(f"unknown unit {unit!r} for the t-tests. Available: case, seed")
+    track = load_track(track) if isinstance(track, str) else track
+    folder = results_folder(track.name, out)
+    cells = read_cells(folder)
+    if not cells:
+        raise UserError(f"no results in {folder}: `semidbench run --track {track.name} --out {out}` makes some")
+    _check_track(cells[0], track, folder)
+    by_row: dict[tuple[Kind, str], list[CellResult]] = {}
+    for cell in cells:
+        by_row.setdefault((cell.kind, cell.name), []).append(cell)
+    for (_, name), row_cells in by_row.items():
+        _check_options(name, row_cells, folder)
+    planned = [str(parse_scheme(name)) for name in track.plan.rows]
+    schemes = _ordered((name for kind, name in by_row if kind == "scheme"), planned)
+    references = [str(parse_method(name, name)) for name in track.plan.references]
+    rankers = _ordered((name for kind, name in by_row if kind == "ranker"), references)
+    return Leaderboard(
+        track=track,
+        split=cells[0].split,
+        unit=unit,
+        rows=tuple(_row(number, by_row["scheme", name]) for number, name in enumerate(schemes, 1)),
+        references=tuple(_row(None, by_row["ranker", name]) for name in rankers),
+        columns=tuple(_columns(track, schemes, cells, folder, unit)),
+        mixed_code=_mixed_code(cells),
+    )
+
+
+def _check_track(cell: CellResult, track: Track, folder: Path) -> None:
+    """`read_cells` saw to it that all cells agree with this one."""
+    found, wanted = f"{cell.track.name} version {cell.track.version}", f"{track.name} version {track.version}"
+    if found != wanted:
+        raise UserError(
+            f"{folder} holds results of {found}, and the track is now {wanted}. Tables never mix versions: "
+            "move that folder away and run again"
+        )
+    if cell.track.protocol_sha256 != protocol_sha256(track):
+        raise UserError(
+            f"{folder} holds results of {found} with other protocol numbers than the track has now. "
+            "Raise the track's version, or move that folder away and run again"
+        )
+
+
+def _check_options(name: str, cells: Sequence[CellResult], folder: Path) -> None:
+    for cell in cells[1:]:
+        if cell.options != cells[0].options:
+            raise UserError(
+                f"{folder}: seeds {cells[0].seed} and {cell.seed} of {name!r} ran with different options "
+                f"({cells[0].options} and {cell.options}). Delete the results of one and run it again"
+            )
+
+
+def _ordered(names: Iterable[str], planned: Sequence[str]) -> list[str]:
+    """In the order of the plan, then the others by name."""
+    return sorted(names, key=lambda name: (planned.index(name) if name in planned else len(planned), name))
+
+
+def _row(number: int | None, cells: Sequence[CellResult]) -> Row:
+    keyed = [_by_key(cell) for cell in cells]
+    values = {key: tuple(by_key.get(key) for by_key in keyed) for key in keyed[0]}
+    return Row(number, cells[0].name, cells[0].kind, tuple(cell.seed for cell in cells), values)
+
+
+def _by_key(cell: CellResult) -> dict[Key, float | None]:
+    found: dict[Key, float | None] = {}
+    for task in TASKS:
+        for group in GROUPS:
+            metrics = cell.metrics[task][group]
+            of_task = {f"R@{k}": value for k, value in sorted(metrics.recall.items())}
+            of_task |= {f"NDCG@{k}": value for k, value in sorted(metrics.ndcg.items())}
+            if metrics.id_recall is not None:
+                of_task |= {f"ID R@{k}": value for k, value in sorted(metrics.id_recall.items())}
+                of_task |= {"IDs per list": metrics.mean_ids}
+            of_task |= {"items per list": metrics.mean_items, "cases": metrics.n_cases}
+            found |= {(task, group, name): value for name, value in of_task.items()}
+    return found
+
+
+def _columns(
+    track: Track, schemes: Sequence[str], cells: Sequence[CellResult], folder: Path, unit: Unit
+) -> Iterable[Column]:
+    k = track.evaluation.primary
+    first: Mapping[Task, Cases] | None = None
+    recalls: dict[str, dict[int, Mapping[Task, Values]]] = {name: {} for name in schemes}
+    for cell in cells:
+        cases = read_cases(folder, cell)
+        first = first or cases
+        _check_same_cases(cells[0], first, cell, cases, folder)
+        if cell.kind == "scheme":
+            placed = {task: cases[task].placements for task in TASKS}
+            recalls[cell.name][cell.seed] = {task: recall_at(p.start, p.size, k) for task, p in placed.items()}
+    assert first is not None, "no cells"
+    for task in TASKS:
+        for group in GROUPS:
+            chosen = in_group(group, first[task].head)
+            rows = [
+                RowScores(name, {seed: values[task][chosen] for seed, values in by_seed.items()})
+                for name, by_seed in recalls.items()
+            ]
+            rule = track.evaluation
+            tests = paired_tests(rows, first[task].units[chosen], rule.alpha, rule.power, unit)
+            yield Column(task, group, f"R@{k}", int(chosen.sum()), tests)
+
+
+def _check_same_cases(
+    a: CellResult, cases_a: Mapping[Task, Cases], b: CellResult, cases_b: Mapping[Task, Cases], folder: Path
+) -> None:
+    """Rows are paired case by case, so each cell must hold the same cases in the same order."""
+    for task in TASKS:
+        x, y = cases_a[task], cases_b[task]
+        if not (np.array_equal(x.units, y.units) and np.array_equal(x.head, y.head)):
+            raise UserError(
+                f"{folder}: {a.name!r} seed {a.seed} and {b.name!r} seed {b.seed} were tested on different {task} "
+                f"cases ({len(x):,} and {len(y):,}). Delete the results made on other data and run them again"
+            )
+
+
+def _mixed_code(cells: Iterable[CellResult]) -> tuple[str, ...]:
+    states: dict[str, set[str]] = {}
+    for cell in cells:
+        for distribution in cell.distributions:
+            states.setdefault(distribution.name, set()).add(distribution.code_sha256)
+    return tuple(sorted(name for name, hashes in states.items() if len(hashes) > 1))

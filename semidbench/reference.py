@@ -1,0 +1,77 @@
+"""One reference cell, track x ranker x seed: fit, score every query, place every target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semidbench.api import TASKS, Ints, Task
+from semidbench.bench import Bench, scratch_folder
+from semidbench.contracts import check_scores
+from semidbench.fingerprint import core_code
+from semidbench.plugin_call import calling
+from semidbench.ranking import Placements, best_items, concatenate, place_scores, rankings_sha256
+from semidbench.resolve import ResolvedMethod
+from semidbench.store import Stage, run_stage
+
+_PLACEMENTS, _HASH = "placements.npz", "rankings.json"
+_SCORE_BYTES = 2**26  # of scores in memory at a time
+
+
+def run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage_began: Callable[[str], None]) -> Stage:
+    """Fit a reference ranker and place every target, or find that in the store.
+
+    The ranker is fitted on training data. It then sees held-out queries and users' training histories,
+    never their targets.
+
+    Raises:
+        UserError: the plugin failed or broke its contract.
+    """
+    stage_began("rank")
+    inputs = {**bench.plugin_key(seed), "method": ranker.as_key(), "code": core_code("reference")}
+
+    def make(folder: Path) -> None:
+        held_out, histories = bench.held_out(), bench.train.interactions.histories()
+        instance = ranker.build()
+        with scratch_folder() as scratch, calling(ranker.who):
+            instance.fit(bench.train, bench.context(seed, Path(scratch)))
+        search = _place(bench, ranker.who, instance.search, held_out.queries.texts, held_out.queries.items)
+        rec = _place(bench, ranker.who, instance.recommend, [histories[u] for u in held_out.users], held_out.targets)
+        found: dict[Task, tuple[Placements, Ints]] = {"search": search, "rec": rec}
+        columns = {f"{task}_{name}": getattr(found[task][0], name) for task in TASKS for name in _COLUMNS}
+        np.savez_compressed(folder / _PLACEMENTS, **columns)
+        digest = rankings_sha256({task: found[task][1] for task in TASKS})
+        (folder / _HASH).write_text(json.dumps({"format": 1, "sha256": digest}) + "\n", "utf-8")
+
+    return run_stage(bench.store, "ranker", inputs, make)
+
+
+_COLUMNS = tuple(Placements.__dataclass_fields__)
+
+
+def load_ranker(stage: Stage) -> tuple[dict[Task, Placements], str]:
+    """Per task the placements, and the hash of the rankings."""
+    with np.load(stage.folder / _PLACEMENTS, allow_pickle=False) as file:
+        placements = {task: Placements(**{name: file[f"{task}_{name}"] for name in _COLUMNS}) for task in TASKS}
+    return placements, json.loads((stage.folder / _HASH).read_text("utf-8"))["sha256"]
+
+
+def _place(
+    bench: Bench, who: str, ask: Callable[[Any], Any], questions: Sequence[Any], targets: Ints
+) -> tuple[Placements, Ints]:
+    """Placements of all targets, and the best items of each list (for the hash)."""
+    batch = max(1, _SCORE_BYTES // (4 * bench.train.n_items))
+    placed, best = [], [np.zeros((0, min(bench.track.decoding.beams, bench.train.n_items)), np.int64)]
+    for start in range(0, len(questions), batch):
+        part = questions[start : start + batch]
+        with calling(who):
+            answered = ask(list(part))
+        scores = check_scores(who, answered, len(part), bench.train.n_items)
+        placed.append(place_scores(scores, targets[start : start + batch]))
+        best.append(best_items(scores, bench.track.decoding.beams))
+        bench.progress("rank", start + len(part), len(questions))
+    return concatenate(placed), np.concatenate(best)

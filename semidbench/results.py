@@ -1,0 +1,305 @@
+"""Result files: per cell one JSON and, beside it, one Parquet with every query's placement.
+
+The Parquet holds row numbers only (no movie ids, titles or queries) and is enough to compute every metric again,
+which reading does. Files are written under a temporary name and moved into place, the Parquet first, so that a
+JSON never stands without its Parquet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeFloat, NonNegativeInt, ValidationError
+
+from semidbench.api import TASKS, Task
+from semidbench.cases import Cases, from_parquet, to_parquet
+from semidbench.errors import UserError
+from semidbench.metrics import GROUPS, Group, id_recall_at, in_group, ndcg_at, recall_at
+from semidbench.track import Evaluation, Track
+
+SCHEMA = 1
+MAX_JSON_BYTES = 16 * 2**20
+MAX_PARQUET_BYTES = 256 * 2**20
+
+Kind = Literal["scheme", "ranker"]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TrackStamp(_Record):
+    """Which protocol a result was made under."""
+
+    name: str
+    version: int
+    protocol_sha256: Sha256
+
+
+class Distribution(_Record):
+    """An installed distribution whose code took part."""
+
+    name: str
+    version: str
+    code_sha256: Sha256
+
+
+class Environment(_Record):
+    """Where the cell ran."""
+
+    python: str
+    platform: str
+    cpu: str
+    device: str
+    threads: int
+    libraries: dict[str, str]
+
+
+class GroupMetrics(_Record):
+    """One task's metrics over one group of test cases. Means are None where there is no case.
+
+    `recall` and `ndcg` are at item level, by cut-off k. `id_recall` is None for rankers, which have no IDs.
+    """
+
+    n_cases: NonNegativeInt
+    recall: dict[int, float | None]
+    ndcg: dict[int, float | None]
+    id_recall: dict[int, float | None] | None
+    mean_ids: float | None
+    mean_items: float | None
+
+
+Metrics = dict[Task, dict[Group, GroupMetrics]]
+
+
+class CellResult(_Record):
+    """One cell: track x scheme (or ranker) x seed."""
+
+    semidbench_result: Literal[1] = 1
+    kind: Kind
+    track: TrackStamp
+    split: Literal["test", "development"]
+    name: str
+    options: dict[str, JsonValue]  # all effective options, by part of the scheme
+    seed: NonNegativeInt
+    metrics: Metrics
+    id_table_sha256: Sha256 | None
+    rankings_sha256: Sha256
+    distributions: tuple[Distribution, ...]
+    environment: Environment
+    timings: dict[str, NonNegativeFloat]  # seconds by stage
+    peak_memory_mib: NonNegativeFloat
+    placements_sha256: str = ""  # of the Parquet; write_cell fills it in
+
+
+def protocol_sha256(track: Track) -> str:
+    """Hash of every number of a track that can change any row's result.
+
+    Left out: the prose, the plan (which changes no number) and the methods' options (recorded per cell).
+    """
+    numbers = track.model_dump(mode="json", exclude={"about", "plan", "methods"})
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+
+
+def slug(name: str, seed: int) -> str:
+    """A file name for a cell: readable, safe on any file system, and of one cell only (it ends in a hash)."""
+    readable = re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("/", ".")).strip("-.")[:80] or "row"
+    digest = hashlib.sha256(f"{name}\n{seed}".encode()).hexdigest()[:10]
+    return f"{readable}-seed{seed}-{digest}"
+
+
+def compute_metrics(cases: Mapping[Task, Cases], evaluation: Evaluation) -> Metrics:
+    """All metrics of a cell, from its placements alone."""
+    return _metrics(cases, evaluation.recall_at, evaluation.ndcg_at)
+
+
+def _metrics(cases: Mapping[Task, Cases], recall_ks: tuple[int, ...], ndcg_ks: tuple[int, ...]) -> Metrics:
+    found: Metrics = {}
+    for task in TASKS:
+        p = cases[task].placements
+        recall = {k: recall_at(p.start, p.size, k) for k in recall_ks}
+        ndcg = {k: ndcg_at(p.start, p.size, k) for k in ndcg_ks}
+        id_recall = {k: id_recall_at(p.id_rank, k) for k in recall_ks} if p.n_ids.any() else None
+        found[task] = {}
+        for group in GROUPS:
+            chosen = in_group(group, cases[task].head)
+            found[task][group] = GroupMetrics(
+                n_cases=int(chosen.sum()),
+                recall={k: _mean(values[chosen]) for k, values in recall.items()},
+                ndcg={k: _mean(values[chosen]) for k, values in ndcg.items()},
+                id_recall=None if id_recall is None else {k: _mean(values[chosen]) for k, values in id_recall.items()},
+                mean_ids=_mean(p.n_ids[chosen]),
+                mean_items=_mean(p.n_items[chosen]),
+            )
+    return found
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    # fsum rounds once, so a mean depends neither on the order of the cases nor on the processor.
+    return math.fsum(values.tolist()) / len(values) if len(values) else None
+
+
+def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> CellResult:
+    """Write a cell's two files into `folder` and give back the cell as written.
+
+    Same cell, same library versions: same bytes.
+
+    Raises:
+        ValueError: the cell's metrics are not those of the cases.
+    """
+    _check_metrics(cell, cases, lambda why: ValueError(f"{cell.name}: {why}"))
+    data = to_parquet(cases)
+    written = cell.model_copy(update={"placements_sha256": hashlib.sha256(data).hexdigest()})
+    folder.mkdir(parents=True, exist_ok=True)
+    json_path, parquet_path = cell_paths(folder, cell)
+    if parquet_path.exists() and parquet_path.read_bytes() != data:
+        json_path.unlink(missing_ok=True)  # killed between the two, a missing cell is better than a false one
+    write_atomically(parquet_path, data)
+    text = json.dumps(written.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(json_path, f"{text}\n".encode())
+    return written
+
+
+def cell_paths(folder: Path, cell: CellResult) -> tuple[Path, Path]:
+    """Where a cell's JSON and Parquet stand."""
+    name = slug(cell.name, cell.seed)
+    return folder / f"{name}.json", folder / f"{name}.parquet"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that at any moment it is either the old one or the new one, whole."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)  # mkstemp gives 0600; results are there to be read
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_cells(folder: Path) -> list[CellResult]:
+    """All cells in a folder of result files, sorted by kind, name and seed; none if it does not exist.
+
+    Raises:
+        UserError: a file that is damaged, oversize, of another schema or without its Parquet; or cells of more
+            than one track version, protocol or split.
+    """
+    cells = {path: _read_cell(path) for path in sorted(folder.glob("*.json"))}
+    for what, of in _ONE_PER_FOLDER:
+        values = {of(cell): path for path, cell in cells.items()}
+        if len(values) > 1:
+            a, b = sorted(values)[:2]
+            raise UserError(
+                f"{folder} mixes {what}: {a} in {values[a].name} and {b} in {values[b].name}. "
+                "A table holds one only: move one kind into a folder of its own"
+            )
+    return sorted(cells.values(), key=lambda cell: (cell.kind, cell.name, cell.seed))
+
+
+_ONE_PER_FOLDER: tuple[tuple[str, Callable[[CellResult], str]], ...] = (
+    ("track versions", lambda cell: f"{cell.track.name} version {cell.track.version}"),
+    ("protocols of one track version", lambda cell: f"protocol {cell.track.protocol_sha256[:12]}"),
+    ("splits", lambda cell: f"the {cell.split} split"),
+)
+
+
+def read_cases(folder: Path, cell: CellResult) -> Mapping[Task, Cases]:
+    """A cell's test cases from its Parquet.
+
+    Raises:
+        UserError: the file is missing, not the one that the JSON names, malformed, or gives other metrics.
+    """
+    path = cell_paths(folder, cell)[1]
+    data = _read_parquet_bytes(path, cell)
+    try:
+        cases = from_parquet(data)
+    except ValueError as error:
+        raise UserError(f"{path} holds no placements: {_one_line(error)}. {_RESTORE}") from error
+    _check_metrics(cell, cases, lambda why: UserError(f"{path}: {why}. {_RESTORE}"))
+    return cases
+
+
+_RESTORE = "Restore both files of the cell, or delete them and run it again"
+
+
+def _read_cell(path: Path) -> CellResult:
+    try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise UserError(f"{path} has {size:,} bytes; a result has at most {MAX_JSON_BYTES:,}. Remove the file")
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read result {path}: {_one_line(error)}. {_RESTORE}") from error
+    schema = raw.get("semidbench_result") if isinstance(raw, dict) else None
+    if schema is None:
+        raise UserError(f"{path} is not a semidbench result (no `semidbench_result`). Move it out of the folder")
+    if schema != SCHEMA:
+        raise UserError(
+            f"{path}: this result has schema {schema}, this semidbench reads {SCHEMA}: "
+            "run the cell again, or use the semidbench that wrote it"
+        )
+    try:
+        cell = CellResult.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "top level"
+        raise UserError(f"{path}: {place}: {_one_line(first['msg'])}. {_RESTORE}") from error
+    if cell_paths(path.parent, cell)[0] != path:
+        raise UserError(
+            f"{path} holds {cell.name!r} seed {cell.seed}; that belongs in {slug(cell.name, cell.seed)}.json"
+        )
+    _read_parquet_bytes(cell_paths(path.parent, cell)[1], cell)
+    return cell
+
+
+def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_PARQUET_BYTES:
+            raise UserError(f"{path} has {size:,} bytes; at most {MAX_PARQUET_BYTES:,} are read. {_RESTORE}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the placements of {cell.name!r}: {_one_line(error)}. {_RESTORE}") from error
+    if hashlib.sha256(data).hexdigest() != cell.placements_sha256:
+        raise UserError(f"{path} is not the file that its JSON was written with (sha256 differs). {_RESTORE}")
+    return data
+
+
+def _check_metrics(cell: CellResult, cases: Mapping[Task, Cases], fail: Callable[[str], Exception]) -> None:
+    """Every number of the JSON must follow from the placements (to 1e-9: log2 differs in its last bit)."""
+    if set(cell.metrics) != set(TASKS) or any(set(cell.metrics[task]) != set(GROUPS) for task in TASKS):
+        raise fail(f"metrics must hold the tasks {TASKS} and in each the groups {GROUPS}")
+    some = cell.metrics["search"]["all"]
+    again = _metrics(cases, tuple(some.recall), tuple(some.ndcg))
+    for task in TASKS:
+        for group in GROUPS:
+            said, found = _flat(cell.metrics[task][group]), _flat(again[task][group])
+            if said.keys() != found.keys() or not all(_near(said[key], found[key]) for key in said):
+                raise fail(f"the metrics in the JSON for {task}, {group}, do not follow from the placements")
+
+
+def _flat(metrics: GroupMetrics) -> dict[str, float | None]:
+    flat: dict[str, float | None] = {}
+    for name, value in metrics.model_dump().items():
+        flat |= {f"{name}@{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _near(a: float | None, b: float | None) -> bool:
+    return a == b if a is None or b is None else abs(a - b) <= 1e-9
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())

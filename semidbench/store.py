@@ -1,0 +1,130 @@
+"""Stage outputs under a hash of everything that determines them, each written at once or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from semidbench.errors import UserError
+
+FORMAT = 1
+CACHE_VARIABLE = "SEMIDBENCH_CACHE"
+_META = "stage.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A finished stage.
+
+    Attributes:
+        folder: holds its output.
+        key: its hash; the keys of later stages contain it.
+        seconds: wall-clock time it took when it was computed.
+        peak_mib: peak resident memory of the process while it was computed.
+        computed: whether this call computed it.
+    """
+
+    folder: Path
+    key: str
+    seconds: float
+    peak_mib: float
+    computed: bool
+
+
+def default_store() -> Path:
+    """`$SEMIDBENCH_CACHE`, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get(CACHE_VARIABLE) or user_cache_path("semidbench"))
+
+
+def key_hash(inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of the inputs as canonical JSON."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Stage:
+    """The stage's output, computed by `make(folder)` unless the store has it.
+
+    Two processes that want the same stage compute it once: the second waits for the first. A stage
+    that fails or is killed leaves nothing that a later run would take for its output.
+
+    Args:
+        name: of the stage, e.g. "generator".
+        inputs: all that determines the output, JSON values only.
+        make: writes the output into the empty folder it is given.
+
+    Raises:
+        UserError: the store cannot be written, or was written by another version of its format.
+    """
+    key = key_hash({"format": FORMAT, "stage": name, "inputs": inputs})
+    final, unfinished = store / name / key, store / "unfinished" / f"{name}-{key}"
+    if (found := _read(final, key)) is not None:
+        return found
+    try:
+        for folder in (final.parent, unfinished.parent, store / "locks"):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the cache {store}: {error.strerror}. Free it, or name another folder with --cache"
+        ) from error
+    with FileLock(store / "locks" / f"{key}.lock"):
+        if (found := _read(final, key)) is not None:
+            return found
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+        unfinished.mkdir()
+        try:
+            _reset_peak()
+            began = time.perf_counter()
+            make(unfinished)
+            meta: dict[str, Any] = {
+                "format": FORMAT,
+                "stage": name,
+                "inputs": inputs,
+                "seconds": round(time.perf_counter() - began, 3),
+                "peak_mib": round(_peak_mib(), 1),
+            }
+            (unfinished / _META).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", "utf-8")
+            unfinished.rename(final)
+        except OSError as error:
+            raise UserError(f"stage {name} could not be written to {unfinished}: {error}. Is the disk full?") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return Stage(final, key, meta["seconds"], meta["peak_mib"], computed=True)
+
+
+def _read(folder: Path, key: str) -> Stage | None:
+    try:
+        meta = json.loads((folder / _META).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cached stage {folder} cannot be read: {error}. Delete that folder and run again") from error
+    return Stage(folder, key, meta["seconds"], meta["peak_mib"], computed=False)
+
+
+def _reset_peak() -> None:
+    """Restart Linux's count of the peak resident memory; elsewhere it stays that of the whole process."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _peak_mib() -> float:
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

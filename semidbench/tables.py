@@ -1,0 +1,250 @@
+"""A leaderboard as Markdown, CSV, JSON, LaTeX and for the terminal.
+
+The bytes depend on the leaderboard alone: not on the locale, the time or the order of the result files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from semidbench.api import TASKS
+from semidbench.caption import caption, short_caption
+from semidbench.grids import DASH, Cell, Grid, full_grid, main_grid, pairs, pairs_grid
+from semidbench.leaderboards import Column, Leaderboard, Row
+from semidbench.results import write_atomically
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SCHEMA = 1
+Format = Literal["md", "csv", "json", "latex"]
+
+
+def render(board: Leaderboard, format: Format) -> str:
+    """The leaderboard as text in one of the formats, ending in a newline."""
+    return RENDERERS[format](board)
+
+
+def write_tables(board: Leaderboard, out: Path | str) -> list[Path]:
+    """Write leaderboard.md, .csv, .json and .tex under `out`/<track name>; gives back their paths."""
+    folder = Path(out) / board.track.name
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for format, make in RENDERERS.items():
+        paths.append(folder / f"leaderboard.{'tex' if format == 'latex' else format}")
+        write_atomically(paths[-1], make(board).encode())
+    return paths
+
+
+def to_markdown(board: Leaderboard) -> str:
+    """GitHub Markdown: the main table, its caption, the significant pairs, and all metrics."""
+    parts = [f"# {_md(main_grid(board).title)}", _md(board.track.about), _md_table(main_grid(board))]
+    parts.append("\n".join(f"- {_md(line)}" for line in caption(board)))
+    parts.append("In this file `**` sets the best row, `<ins>` (underlined) the second, `<sup>` the superscripts.")
+    pair_grid = pairs_grid(board)
+    parts += [f"## {_md(pair_grid.title)}", _md_table(pair_grid) if pair_grid.rows else "None."]
+    for task in TASKS:
+        grid = full_grid(board, task)
+        parts += [f"## {_md(grid.title)}", _md_table(grid)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _md_table(grid: Grid) -> str:
+    from tabulate import tabulate
+
+    lines = [[_md_cell(cell) for cell in row] for row in grid.rows]
+    if grid.references:  # Markdown knows no rule inside a table: a line of its own stands for it
+        lines.append(["", "*Reference rows, not tested:*", *[""] * (len(grid.headers) - 2)])
+        lines += [[_md_cell(cell) for cell in row] for row in grid.references]
+    return str(
+        tabulate(lines, headers=[_md(header) for header in grid.headers], tablefmt="github", disable_numparse=True)
+    )
+
+
+def _md_cell(cell: Cell) -> str:
+    text = _md(cell.text)
+    text = f"**{text}**" if cell.best else f"<ins>{text}</ins>" if cell.second else text
+    return f"{text}<sup>{cell.beats}</sup>" if cell.beats else text
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>|~$&#])", r"\\\1", _one_line(text))
+
+
+def to_latex(board: Leaderboard) -> str:
+    """LaTeX: one `table` environment per table, with plain rules, so that no package is needed."""
+    first, *more = [main_grid(board), pairs_grid(board), *(full_grid(board, task) for task in TASKS)]
+    parts = [_tex_table(first, [f"{first.title}. {board.track.about}", *caption(board)])]
+    parts += [_tex_table(grid, [f"{grid.title}."]) for grid in more if grid.rows or grid.references]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tex_table(grid: Grid, notes: Sequence[str]) -> str:
+    from tabulate import tabulate
+
+    lines = [[_tex_cell(cell) for cell in row] for row in (*grid.rows, *grid.references)]
+    headers = [_tex(header) for header in grid.headers]
+    body = str(tabulate(lines, headers=headers, tablefmt="latex_raw", disable_numparse=True)).split("\n")
+    if grid.references and grid.rows:
+        body.insert(len(body) - 2 - len(grid.references), r"\hline")
+    text = "\n".join(_tex(note) for note in notes)
+    return "\n".join([r"\begin{table}", r"\centering", *body, rf"\caption{{{text}}}", r"\end{table}"])
+
+
+def _tex_cell(cell: Cell) -> str:
+    text = _tex(cell.text)
+    text = rf"\textbf{{{text}}}" if cell.best else rf"\underline{{{text}}}" if cell.second else text
+    return f"{text}$^{{{cell.beats}}}$" if cell.beats else text
+
+
+_TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",  # after a line break a bare one would start an optional argument
+    "]": "{]}",
+    "\0": "{}",
+    "±": r"$\pm$",
+    DASH: "--",
+}
+
+
+def _tex(text: str) -> str:
+    text = re.sub("-(?=-)", "-\0", _one_line(text))  # two hyphens would become a dash
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def to_csv(board: Leaderboard) -> str:
+    """Long form: one line per row, task, group and metric."""
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(["number", "row", "kind", "task", "group", "metric", "mean", "std", "n_seeds"])
+    for row in (*board.rows, *board.references):
+        for key in row.values:
+            mean, std = (_number(value) for value in (row.mean(key), row.std(key)))
+            writer.writerow([row.number, _inert(row.name), row.kind, *key, mean, std, len(row.seeds)])
+    return sink.getvalue()
+
+
+def _inert(text: str) -> str:
+    """A spreadsheet takes a cell that begins with one of these for a formula; an apostrophe stops it."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+
+
+def _number(value: float | None) -> float | None:
+    """Ten digits: the ones that no processor or library version changes."""
+    return None if value is None else float(f"{value:.10g}")
+
+
+def to_json(board: Leaderboard) -> str:
+    """Everything, versioned: rows with every metric and seed, columns with every test."""
+    whole = {
+        "semidbench_leaderboard": SCHEMA,
+        "track": {"name": board.track.name, "version": board.track.version, "about": board.track.about},
+        "split": board.split,
+        "unit": board.unit,
+        "caption": caption(board),
+        "rows": [_json_row(row) for row in board.rows],
+        "references": [_json_row(row) for row in board.references],
+        "columns": [_json_column(board, column) for column in board.columns],
+        "mixed_code": board.mixed_code,
+    }
+    return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _json_row(row: Row) -> dict[str, Any]:
+    metrics = [
+        {
+            "task": key[0],
+            "group": key[1],
+            "metric": key[2],
+            "by_seed": [_number(value) for value in values],
+            "mean": _number(row.mean(key)),
+            "std": _number(row.std(key)),
+        }
+        for key, values in row.values.items()
+    ]
+    return {"number": row.number, "name": row.name, "kind": row.kind, "seeds": row.seeds, "metrics": metrics}
+
+
+def _json_column(board: Leaderboard, column: Column) -> dict[str, Any]:
+    tests = column.tests
+    return {
+        "task": column.task,
+        "group": column.group,
+        "metric": column.metric,
+        "cases": column.n_cases,
+        "n": tests.n,
+        "m": tests.m,
+        "alpha": tests.alpha,
+        "smallest_detectable_difference": _number(tests.detectable),
+        "critical_t": _number(tests.critical_t),
+        "pairs": [
+            {
+                "a": pair.better.number,
+                "b": pair.worse.number,
+                "difference": _number(pair.difference),
+                "corrected_p": _number(pair.p),
+                "seeds_ahead": pair.seeds_ahead,
+                "common_seeds": pair.n_seeds,
+                "significant": pair.significant,
+                "holds": pair.holds,
+            }
+            for pair in pairs(board)
+            if pair.column is column
+        ],
+    }
+
+
+def to_rich(board: Leaderboard) -> Table:
+    """The main table for a terminal of 80 columns or more."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = main_grid(board)
+    notes = Text("\n".join(short_caption(board)))
+    table = Table(title=grid.title, caption=notes, caption_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("Scheme", overflow="fold")
+    for column in board.columns:
+        task = {"search": "Search", "rec": "Rec."}[column.task]
+        table.add_column(f"{task}\n{column.metric}\n{column.group.title()}", justify="right", no_wrap=True)
+    for row in grid.rows:
+        table.add_row(*map(_rich_cell, row))
+    table.add_section()
+    for row in grid.references:
+        table.add_row(*map(_rich_cell, row))
+    return table
+
+
+def _rich_cell(cell: Cell) -> Any:
+    """Text, never markup: a name in brackets stays as it is. The standard deviation goes on a second line."""
+    from rich.text import Text
+
+    mean, _, std = cell.text.partition(" ± ")
+    text = Text(mean, style="bold" if cell.best else "underline" if cell.second else "")
+    text = Text.assemble(text, cell.beats.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")))
+    return Text.assemble(text, f"\n±{std}") if std else text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+RENDERERS: dict[Format, Callable[[Leaderboard], str]] = {
+    "md": to_markdown,
+    "csv": to_csv,
+    "json": to_json,
+    "latex": to_latex,
+}

@@ -1,0 +1,90 @@
+"""rq-kmeans: the contract, and equality with FAISS called directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import faiss
+import numpy as np
+import pytest
+from semidbench_faiss.quantizer import RqKmeans
+
+from semidbench.api import Context, Quantizer
+
+MakeContext = Callable[..., Context]
+X = np.random.default_rng(3).standard_normal((500, 16)).astype(np.float32)
+
+
+def fitted(context: Context, beam: int = 5) -> RqKmeans:
+    quantizer = RqKmeans(beam=beam)
+    quantizer.fit(X, context)
+    return quantizer
+
+
+def centroids(quantizer: RqKmeans) -> tuple[np.ndarray, np.ndarray]:
+    """Of two levels of 16 codes."""
+    table = faiss.vector_to_array(quantizer._quantizer.codebooks).reshape(32, 16)
+    return table[:16], table[16:]
+
+
+@pytest.mark.parametrize("sizes", [(16,), (8, 8), (4, 32, 8)])
+def test_codes_fill_the_codebooks(context: MakeContext, sizes: tuple[int, ...]) -> None:
+    quantizer = fitted(context(codebook_sizes=sizes))
+    codes = quantizer.encode(X)
+    assert isinstance(quantizer, Quantizer)
+    assert quantizer.codebook_sizes == sizes
+    assert codes.shape == (500, len(sizes))
+    assert codes.dtype == np.int64
+    assert codes.min(axis=0).tolist() == [0] * len(sizes)
+    assert codes.max(axis=0).tolist() == [size - 1 for size in sizes]
+
+
+@pytest.mark.parametrize("beam", [1, 5])
+def test_equals_faiss_called_directly(context: MakeContext, beam: int) -> None:
+    direct = faiss.ResidualQuantizer(16, 2, 4)  # 2 levels of 4 bits, packed in one byte: low bits first
+    direct.max_beam_size = beam
+    direct.cp.seed = 11
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    direct.train(X)
+    packed = direct.compute_codes(X)[:, 0]
+    faiss.omp_set_num_threads(threads)
+    quantizer = fitted(context(seed=11, codebook_sizes=(16, 16)), beam)
+    expected = np.stack([packed & 15, packed >> 4], axis=1)
+    np.testing.assert_array_equal(quantizer.encode(X), expected)
+
+
+def test_beam_1_takes_the_nearest_centroid_first(context: MakeContext) -> None:
+    quantizer = fitted(context(codebook_sizes=(16, 16)), beam=1)
+    first, _ = centroids(quantizer)
+    distances = ((X[:, None] - first[None]) ** 2).sum(-1)
+    np.testing.assert_array_equal(quantizer.encode(X)[:, 0], distances.argmin(1))
+
+
+def test_reconstructs_better_than_the_mean(context: MakeContext) -> None:
+    quantizer = fitted(context(codebook_sizes=(16, 16)))
+    first, second = centroids(quantizer)
+    codes = quantizer.encode(X)
+    error = ((X - first[codes[:, 0]] - second[codes[:, 1]]) ** 2).sum()
+    assert error < 0.7 * ((X - X.mean(0)) ** 2).sum()
+
+
+def test_same_seed_same_codes_other_seed_others(context: MakeContext) -> None:
+    first, again, other = (fitted(context(seed=seed)).encode(X) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_leaves_the_thread_count_alone(context: MakeContext) -> None:
+    before = faiss.omp_get_max_threads()
+    fitted(context()).encode(X)
+    assert faiss.omp_get_max_threads() == before
+
+
+def test_refuses_what_it_cannot_do(context: MakeContext) -> None:
+    with pytest.raises(ValueError, match="powers of two, not \\[48\\]"):
+        fitted(context(codebook_sizes=(64, 48)))
+    with pytest.raises(ValueError, match="512 codes from 500 vectors"):
+        fitted(context(codebook_sizes=(512,)))
+    with pytest.raises(ValueError, match="beam"):
+        RqKmeans(beam=0)

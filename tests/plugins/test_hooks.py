@@ -1,0 +1,50 @@
+"""Every plugin's hooks: registered names, nothing heavy imported, factories that exist."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from semidbench import hookspecs
+
+PLUGINS = {
+    "biencoder": {"embedders": ["content", "search"], "rankers": ["dense"]},
+    "faiss": {"quantizers": ["rq-kmeans"]},
+    "layouts": {"layouts": ["shared"]},
+    "popularity": {"rankers": ["popularity"]},
+    "recbole": {"embedders": ["rec"]},
+}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_registers_factories_that_exist(name: str) -> None:
+    if name == "recbole":
+        pytest.importorskip("recbole", reason="RecBole installs on Python 3.11 only")
+    plugin = import_module(f"semidbench_{name}.plugin")
+    found: dict[str, list[str]] = {}
+    for kind in ("embedders", "quantizers", "layouts", "rankers"):
+        hook = getattr(plugin, f"semidbench_register_{kind}", None)
+        if hook is None:
+            continue
+        assert hasattr(hookspecs, f"semidbench_register_{kind}")
+
+        def register(method: str, factory: str, kind: str = kind) -> None:
+            module, _, attribute = factory.partition(":")
+            assert getattr(import_module(module), attribute)() is not None  # all options have defaults
+            found.setdefault(kind, []).append(method)
+
+        hook(register=register)
+    assert found == PLUGINS[name]
+
+
+def test_hooks_import_nothing_heavy() -> None:
+    modules = ", ".join(f"semidbench_{name}.plugin" for name in PLUGINS)
+    code = (
+        f"import {modules}, sys; "
+        "sys.exit(' '.join({'torch', 'numpy', 'faiss', 'recbole', 'pandas', 'transformers'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import T5Config, T5ForConditionalGeneration
+
+from semidbench import track
+from semidbench.examples import Examples, TokenRows
+from semidbench.generator import add_tokens, is_tied, load_generator, save_generator
+from semidbench.training import length_bucketed_batches, train
+from tests.tiny import tiny_generator
+
+SECTION = track.Training(
+    epochs=3, batch=8, learning_rate=0.01, weight_decay=0.01, schedule="linear", warmup=0.1, max_grad_norm=1.0
+)
+
+
+def examples(count: int = 40) -> Examples:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 9, count)
+    flat = rng.integers(3, 40, lengths.sum()).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    codes = flat[offsets[:-1]] % 4  # the first token decides the ID
+    return Examples(TokenRows(flat, offsets), np.stack([40 + codes, 44 + codes], axis=1).astype(np.int64))
+
+
+def quiet(*_: object) -> None: ...
+
+
+@given(st.integers(1, 700), st.integers(1, 9), st.integers(0, 5))
+def test_batches_hold_every_row_once(rows: int, batch: int, seed: int) -> None:
+    lengths = np.random.default_rng(seed).integers(1, 40, rows)
+    batches = length_bucketed_batches(lengths, batch, np.random.default_rng(seed))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(rows))
+    assert all(len(part) <= batch for part in batches)
+    assert sum(len(part) < batch for part in batches) <= 1
+
+
+def test_batches_waste_little_padding() -> None:
+    lengths = np.random.default_rng(0).integers(4, 60, 6000)
+    batches = length_bucketed_batches(lengths, 64, np.random.default_rng(1))
+    padded = sum(len(part) * lengths[part].max() for part in batches)
+    assert padded < 1.05 * lengths.sum()
+
+
+def test_training_learns_and_repeats_to_the_bit() -> None:
+    runs = []
+    for _ in range(2):
+        model = tiny_generator(8)
+        losses = train(model, examples(), SECTION, seed=3, device="cpu", progress=quiet)
+        runs.append((losses, [value.clone() for value in model.state_dict().values()]))
+        torch.rand(5)  # the global generator's state must not matter
+    assert runs[0][0] == runs[1][0]
+    assert all(torch.equal(a, b) for a, b in zip(runs[0][1], runs[1][1], strict=True))
+    assert runs[0][0][-1] < 0.7 * runs[0][0][0]
+
+
+def test_another_seed_gives_other_bits() -> None:
+    a, b = tiny_generator(8), tiny_generator(8)
+    train(a, examples(), SECTION, seed=3, device="cpu", progress=quiet)
+    train(b, examples(), SECTION, seed=4, device="cpu", progress=quiet)
+    assert not torch.equal(a.shared.weight, b.shared.weight)
+
+
+def test_first_step_equals_plain_adamw_on_the_same_batch() -> None:
+    model, plain = tiny_generator(8, dropout=0.0), tiny_generator(8, dropout=0.0)
+    section = SECTION.model_copy(update={"epochs": 1, "batch": 64, "schedule": "constant", "warmup": 0.0})
+    rows = examples()
+    loss = train(model, rows, section, seed=0, device="cpu", progress=quiet)[0]
+    tokens, mask = (torch.from_numpy(array) for array in rows.prompts.padded(np.arange(40)))
+    expected = plain(input_ids=tokens, attention_mask=mask, labels=torch.from_numpy(rows.labels)).loss
+    expected.backward()
+    torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+    torch.optim.AdamW(plain.parameters(), lr=0.01, weight_decay=0.01).step()
+    assert loss == pytest.approx(expected.item(), abs=1e-5)
+    torch.testing.assert_close(model.shared.weight, plain.shared.weight, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_adding_tokens_keeps_old_logits_and_survives_saving(tied: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=30, d_model=16, d_kv=8, d_ff=24, num_layers=1, num_heads=2, decoder_start_token_id=0)
+    before = T5ForConditionalGeneration(config)
+    if not tied:
+        before.lm_head = torch.nn.Linear(16, 30, bias=False)
+        before.config.scale_decoder_outputs = False
+    save_generator(before, tmp_path / "before")
+    model = load_generator(tmp_path / "before").eval()
+    assert is_tied(model) is tied
+    tokens, start = torch.tensor([[4, 5, 6, 1]]), torch.zeros((1, 1), dtype=torch.long)
+    with torch.inference_mode():
+        old = model(input_ids=tokens, decoder_input_ids=start).logits
+        torch.testing.assert_close(before.eval()(input_ids=tokens, decoder_input_ids=start).logits, old)
+        add_tokens(model, 6, seed=1)
+        new = model(input_ids=tokens, decoder_input_ids=start).logits
+        save_generator(model, tmp_path / "after")
+        again = load_generator(tmp_path / "after").eval()(input_ids=tokens, decoder_input_ids=start).logits
+        theirs = T5ForConditionalGeneration.from_pretrained(tmp_path / "after").eval()
+        read_by_transformers = theirs(input_ids=tokens, decoder_input_ids=start).logits
+    assert new.shape[-1] == 36
+    torch.testing.assert_close(new[..., :30], old, atol=1e-5, rtol=0)
+    assert torch.equal(again, new)
+    torch.testing.assert_close(read_by_transformers, new)
+    assert new[..., 30:].std() > 0
+
+
+def test_saving_and_loading_a_trained_generator_changes_nothing(tmp_path: Path) -> None:
+    model = tiny_generator(8)
+    train(model, examples(), SECTION, seed=3, device="cpu", progress=quiet)
+    save_generator(model, tmp_path)
+    again = load_generator(tmp_path).eval()
+    assert not is_tied(again)
+    tokens, start = torch.tensor([[4, 5, 6, 1]]), torch.zeros((1, 1), dtype=torch.long)
+    with torch.inference_mode():
+        assert torch.equal(
+            model(input_ids=tokens, decoder_input_ids=start).logits,
+            again(input_ids=tokens, decoder_input_ids=start).logits,
+        )
