@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semidbench.api import TASKS, ItemIds, Ints, Task, Views
+from semidbench.api import TASKS, Ints, ItemIds, Task, Views
 from semidbench.bench import Bench, scratch_folder
 from semidbench.embedder import embed, join, load_views, save_views
 from semidbench.fingerprint import core_code

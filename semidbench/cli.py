@@ -70,9 +70,9 @@ def run(
     """
     from rich.console import Console
 
-    from semidbench.runs import run as run_schemes
     from semidbench.progress import reporter_for
     from semidbench.resolve import MissingMethod
+    from semidbench.runs import run as run_schemes
 
     console = Console(stderr=True)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from semidbench.api import TASKS, Context, Floats, Ints, ItemIds, Quantizer, Task, Views
+from semidbench.api import TASKS, Context, Floats, Ints, ItemIds, Quantizer, Task
 from semidbench.errors import UserError
 
 MAX_LEVELS = 8

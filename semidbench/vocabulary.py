@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semidbench.api import TASKS, ItemIds, Ints, Task
+from semidbench.api import TASKS, Ints, ItemIds, Task
 from semidbench.errors import UserError
 
 if TYPE_CHECKING:

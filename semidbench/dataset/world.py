@@ -35,13 +35,13 @@ MAX_TOPICS = 3  # per item
 STYLES, WORDS_PER_STYLE = 8, 40
 TITLE_NAMES = 400
 # How probable each word of a concept is in descriptions and tags, training queries and test queries.
-DESCRIPTION_WORDS = (0.45, 0.35, 0.14, 0.02, 0.02, 0.02)
-TRAIN_WORDS = (0.02, 0.08, 0.25, 0.30, 0.20, 0.15)
-TEST_WORDS = (0.02, 0.03, 0.10, 0.20, 0.30, 0.35)
+DESCRIPTION_WORDS = (0.55, 0.35, 0.08, 0.02)
+TRAIN_WORDS = (0.10, 0.40, 0.40, 0.10)
+TEST_WORDS = (0.05, 0.25, 0.40, 0.30)
 WORDS_PER_CONCEPT = len(DESCRIPTION_WORDS)
 STYLE_SHARE = 2.5  # style words per concept word of a description
 QUERY_CONCEPTS = (0.6, 0.3, 0.1)  # chance of naming 2, 3 or 4 concepts
-MISREMEMBERED = 0.35  # chance that a named concept is any of the world's, not the item's
+MISREMEMBERED = 0.15  # chance that a named concept is any of the world's, not the item's
 NAMES_TOPIC = 0.15  # chance that a query names a topic
 PARAPHRASE_CHANGES = 0.9  # chance that a paraphrase swaps a concept or drops one
 MAX_TASTES = 3  # per user

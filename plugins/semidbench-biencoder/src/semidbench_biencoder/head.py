@@ -64,7 +64,7 @@ def train_head(train: TrainData, context: Context, options: Options) -> HeadTowe
     encoder = context.text_encoder
     queries = torch.from_numpy(encoder.encode(train.queries.texts)).to(context.device)
     items = torch.from_numpy(encoder.encode(train.catalogue.texts)).to(context.device)
-    targets = torch.from_numpy(np.ascontiguousarray(train.queries.items)).to(context.device)
+    targets = torch.from_numpy(np.array(train.queries.items)).to(context.device)
     with torch_scope(context):
         head = _Head(items).to(context.device)
         _fit(head, queries, targets, context, options)

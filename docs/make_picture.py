@@ -1,0 +1,18 @@
+"""Draw docs/leaderboard.svg from the committed demo results: `python docs/make_picture.py`."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from semidbench.leaderboards import leaderboard
+from semidbench.tables import to_rich
+
+HERE = Path(__file__).parent
+
+console = Console(record=True, width=110, file=io.StringIO(), force_terminal=True)
+console.print("$ semidbench leaderboard --track demo", highlight=False)
+console.print(to_rich(leaderboard("demo", HERE.parent / "leaderboards")))
+console.save_svg(str(HERE / "leaderboard.svg"), title="semidbench", unique_id="semidbench")
