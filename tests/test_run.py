@@ -23,7 +23,7 @@ from semidbench.errors import UserError
 from semidbench.progress import Silent
 from semidbench.registry import Registered, Registry, load_registry
 from semidbench.results import read_cells
-from semidbench.runs import run
+from semidbench.runs import Run, run
 from semidbench.track import Track, load_track
 
 ROW = "content/rq-kmeans/shared"
@@ -35,7 +35,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def smoke(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> semidbench.runs.Run:  # type: ignore[name-defined]
+def smoke(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return semidbench.run("smoke", out=tmp_path_factory.mktemp("out"), cache=cache)
 
 
@@ -146,7 +146,7 @@ def everything_in(thing: Any, seen: set[int] | None = None) -> Iterator[Any]:
         parts += list(getattr(thing, "__dict__", {}).values())
         parts += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
     for part in parts:
-        if not isinstance(part, type) and type(part).__module__ not in ("builtins_", "threading"):
+        if not isinstance(part, type):
             yield from everything_in(part, seen)
 
 
@@ -250,7 +250,9 @@ def test_a_missing_plugin_is_said_before_any_work_and_can_be_left_out(
     registry = load_registry()
     del registry.methods["embedder"]["rec"]
     monkeypatch.setattr("semidbench.runs.load_registry", lambda: registry)
-    with pytest.raises(UserError, match=r"needs the embedder 'rec', which comes with semidbench-recbole.*--skip-missing"):
+    with pytest.raises(
+        UserError, match=r"needs the embedder 'rec', which comes with semidbench-recbole.*--skip-missing"
+    ):
         run("smoke", out=tmp_path, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
     told = Notebook()

@@ -86,5 +86,7 @@ def test_refuses_what_it_cannot_do(context: MakeContext) -> None:
         fitted(context(codebook_sizes=(64, 48)))
     with pytest.raises(ValueError, match="512 codes from 500 vectors"):
         fitted(context(codebook_sizes=(512,)))
+    with pytest.raises(ValueError, match="as many vectors as dimensions"):
+        RqKmeans().fit(np.zeros((40, 50), np.float32), context(codebook_sizes=(16, 16)))
     with pytest.raises(ValueError, match="beam"):
         RqKmeans(beam=0)

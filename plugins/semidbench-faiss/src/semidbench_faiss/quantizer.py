@@ -37,7 +37,7 @@ class RqKmeans:
         """Learn `context.codebook_sizes` codebooks from float32 (N, d).
 
         Raises:
-            ValueError: a size is no power of two, or there are fewer vectors than codes in a level.
+            ValueError: a size is no power of two, or there are fewer vectors than codes in a level or dimensions.
         """
         sizes = context.codebook_sizes
         odd = [size for size in sizes if size < 2 or size & (size - 1)]
@@ -46,6 +46,11 @@ class RqKmeans:
         if len(x) < max(sizes):
             raise ValueError(
                 f"rq-kmeans cannot learn {max(sizes)} codes from {len(x)} vectors. Ask for smaller codebooks"
+            )
+        if len(x) < x.shape[1]:
+            raise ValueError(
+                f"rq-kmeans learns from at least as many vectors as dimensions (FAISS starts from a PCA), "
+                f"not from {len(x)} of {x.shape[1]}. Use an embedder with fewer dimensions"
             )
         self._bits = [size.bit_length() - 1 for size in sizes]
         self._threads = context.threads
