@@ -41,12 +41,24 @@ def _numbers(board: Leaderboard) -> list[str]:
     rule = board.track.evaluation
     return [
         f"Track {board.track.name}, version {board.track.version}, {board.split} split; {_seeds(board)}.",
+        _data(board),
         f"R@{rule.primary} counts items. Mean ± standard deviation over seeds (ddof 1; a dash for a single seed). "
         "Bold: the best scheme of a column; underlined: the second.",
         f"Head: cases whose target is one of the {100 * rule.head_share:.4g}% of items with the most training "
         "interactions (rounded up, ties by item number); Torso: the others; All is their mean, weighted by cases.",
         "Reference rows are not generative: what one would use instead. They are outside the tests.",
     ]
+
+
+def _data(board: Leaderboard) -> str:
+    facts = board.dataset
+    return (
+        f"Data: {facts['items']:,} items ({facts['load']:.2f} per possible ID), {facts['users']:,} users, "
+        f"{facts['train_interactions']:,} training interactions, {facts['train_queries']:,} training and "
+        f"{facts['test_queries']:,} held-out queries; {100 * facts['shared_query_share']:.1f}% of the held-out queries "
+        f"were written for several items, so no ranking by the text alone can exceed a search "
+        f"R@{board.track.evaluation.primary} of {facts['query_recall_ceiling']:.3f}."
+    )
 
 
 def _seeds(board: Leaderboard) -> str:

@@ -91,6 +91,7 @@ def _result(
         ),
         split=bench.split,
         name=name,
+        dataset=bench.facts,
         options={part: method.options for part, method in methods.items()},
         seed=seed,
         metrics=compute_metrics(cases, bench.track.evaluation),

@@ -73,6 +73,7 @@ class Leaderboard:
     Attributes:
         track: the protocol.
         split: "test" or "development".
+        dataset: counts and ceilings, see semidbench.dataset.prepare.facts.
         unit: what the t-tests pair.
         rows: the numbered generative rows.
         references: the rankers, outside the tests.
@@ -82,6 +83,7 @@ class Leaderboard:
 
     track: Track
     split: str
+    dataset: Mapping[str, int | float]
     unit: Unit
     rows: tuple[Row, ...]
     references: tuple[Row, ...]
@@ -125,6 +127,7 @@ def leaderboard(track: str | Track, out: Path | str, unit: Unit = "case") -> Lea
     return Leaderboard(
         track=track,
         split=cells[0].split,
+        dataset=cells[0].dataset,
         unit=unit,
         rows=tuple(_row(number, by_row["scheme", name]) for number, name in enumerate(schemes, 1)),
         references=tuple(_row(None, by_row["ranker", name]) for name in rankers),

@@ -90,6 +90,7 @@ class CellResult(_Record):
     track: TrackStamp
     split: Literal["test", "development"]
     name: str
+    dataset: dict[str, int | float]  # counts and ceilings, see semidbench.dataset.prepare.facts
     options: dict[str, JsonValue]  # all effective options, by part of the scheme
     seed: NonNegativeInt
     metrics: Metrics

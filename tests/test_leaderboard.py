@@ -71,6 +71,16 @@ def write(
         "track": TrackStamp(name=TRACK.name, version=TRACK.version, protocol_sha256=protocol_sha256(TRACK)),
         "split": "test",
         "name": name,
+        "dataset": {
+            "items": 30,
+            "load": 0.94,
+            "users": 9,
+            "train_interactions": 90,
+            "train_queries": 60,
+            "test_queries": 40,
+            "shared_query_share": 0.025,
+            "query_recall_ceiling": 0.99,
+        },
         "options": {},
         "seed": seed,
         "metrics": compute_metrics(cases, TRACK.evaluation),
@@ -359,3 +369,11 @@ def test_mixed_code_is_pointed_out(tmp_path: Path) -> None:
     write(tmp_path, REC, 1, 0.1, 0.1, distributions=(Distribution(name="p", version="1", code_sha256="0" * 64),))
     write(tmp_path, REC, 2, 0.1, 0.1, distributions=(Distribution(name="p", version="1", code_sha256="1" * 64),))
     assert "more than one state of the code of: p." in render(leaderboard("smoke", tmp_path), "md")
+
+
+def test_caption_says_what_data_and_which_ceiling(tmp_path: Path) -> None:
+    write(tmp_path, "a/q/l", 0, 0.5, 0.4)
+    text = render(leaderboard(TRACK, tmp_path), "md")
+    assert "30 items (0.94 per possible ID), 9 users" in text
+    assert "2.5% of the held-out queries" in text
+    assert "R@30 of 0.990" in text

@@ -1,4 +1,4 @@
-"""The whole path on the smoke track, with the plugins of this repository, through the Python API and the command line."""
+"""The whole path on the smoke track, with this repository's plugins: the Python API and the command line."""
 
 from __future__ import annotations
 
