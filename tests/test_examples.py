@@ -81,3 +81,12 @@ def test_padding(rows: list[list[int]], data: st.DataObject) -> None:
 def test_tokenizer_is_the_same_each_time() -> None:
     texts = [f"word{i % 17} other{i % 5} thing" for i in range(300)]
     assert train_tokenizer(texts, 60).to_str() == train_tokenizer(texts, 60).to_str()
+
+
+@given(interactions(), st.integers(1, 4))
+def test_a_cap_keeps_the_latest_prefixes_of_each_user(data: Interactions, cap: int) -> None:
+    tokens = 60 + np.arange(6)[:, None]
+    none = Queries(np.zeros(0, np.int64), ())
+    found = training_examples(none, data, tokens, tokens, TOKENIZER, PROMPTS, cap)
+    expected = [item for history in data.histories() for item in history[1:][-cap:]]
+    assert (found.labels[:, 0] - 60).tolist() == expected
