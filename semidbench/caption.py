@@ -113,6 +113,11 @@ def _column(column: Column) -> str:
     return f"{start}, d = {found}, t = {tests.critical_t:.2f}"
 
 
+def _examples(board: Leaderboard) -> str:
+    cap = board.track.training.prefixes_per_user
+    return "every prefix of a history" if cap is None else f"the latest {cap} prefixes of each history"
+
+
 def _ours(board: Leaderboard) -> list[str]:
     track = board.track
     history = f"the IDs of up to the last {track.prompts.history} items, oldest first"
@@ -123,7 +128,7 @@ def _ours(board: Leaderboard) -> list[str]:
         "decoding is constrained to IDs that exist for the task",
         f"the prompts are '{track.prompts.search}' and '{track.prompts.rec}', where the history is {history}",
         "items of the history stay in the ranking",
-        "every interaction counts, and all training examples of both tasks are shuffled and unweighted",
+        f"every interaction counts; {_examples(board)} and all queries are shuffled together, unweighted",
         "test queries are paraphrases or otherwise held out, and no test query equals a training query",
         "Head and Torso partition the test cases by target item (the paper's Table 2 does not)",
         "the units of the t-tests and their Bonferroni family",

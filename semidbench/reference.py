@@ -35,10 +35,10 @@ def run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage_began: Cal
     inputs = {**bench.plugin_key(seed), "method": ranker.as_key(), "code": core_code("reference")}
 
     def make(folder: Path) -> None:
-        held_out, histories = bench.held_out(), bench.train.interactions.histories()
         instance = ranker.build()
         with scratch_folder() as scratch, calling(ranker.who):
             instance.fit(bench.train, bench.context(seed, Path(scratch)))
+        held_out, histories = bench.held_out(), bench.train.interactions.histories()
         search = _place(bench, ranker.who, instance.search, held_out.queries.texts, held_out.queries.items)
         rec = _place(bench, ranker.who, instance.recommend, [histories[u] for u in held_out.users], held_out.targets)
         found: dict[Task, tuple[Placements, Ints]] = {"search": search, "rec": rec}

@@ -139,6 +139,8 @@ def _resolve(
             references.append(resolve_ranker(registry, text, track))
         except MissingMethod as error:
             missing.append(str(error))
+    for method in (*(part for row in rows for part in row.parts.values()), *references):
+        method.build()  # an option that its method refuses is said before any work
     if missing and not skip_missing:
         raise MissingMethod(
             f"{'; '.join(missing)}. Nothing was run. Install what is missing, or leave "

@@ -111,6 +111,8 @@ def _read(folder: Path, key: str) -> Stage | None:
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"cached stage {folder} cannot be read: {error}. Delete that folder and run again") from error
+    if not isinstance(meta, dict) or not {"seconds", "peak_mib"} <= meta.keys():
+        raise UserError(f"cached stage {folder} is damaged. Delete that folder and run again")
     return Stage(folder, key, meta["seconds"], meta["peak_mib"], computed=False)
 
 

@@ -27,7 +27,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Path, dict[str, Any]]:
 
 
 def test_oracle_cases_are_there() -> None:
-    if not ORACLES.is_dir():
+    if not ORACLES.is_dir() and "SEMIDBENCH_ORACLES" not in os.environ:
         pytest.skip(f"no oracles at {ORACLES}: set SEMIDBENCH_ORACLES")
     assert CASES, f"{ORACLES} holds no diverse_beam_search/*/expected.json"
 
