@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semidbench.api import TASKS, Ints, ItemIds, Task, Views
+from semidbench.api import TASKS, Ints, Task, Views
 from semidbench.bench import Bench, scratch_folder
 from semidbench.embedder import embed, join, load_views, save_views
 from semidbench.fingerprint import core_code
@@ -185,11 +185,6 @@ def load_beams(stage: Stage) -> dict[Task, tuple[Ints, np.ndarray[Any, np.dtype[
     """Per task, ID rows int64 (Q, beams), -1 where unused, and scores float32 (Q, beams), best first."""
     with np.load(stage.folder / _LISTS, allow_pickle=False) as file:
         return {task: (file[f"{task}_ids"].astype(np.int64), file[f"{task}_scores"]) for task in TASKS}
-
-
-def cell_ids(stages: SchemeStages) -> Mapping[Task, ItemIds]:
-    """The cell's Semantic IDs."""
-    return load_ids(stages.ids.folder)
 
 
 def _tokenizer(bench: Bench) -> Tokenizer:

@@ -139,8 +139,7 @@ def leaderboard(
     if format == "table":
         Console().print(tables.to_rich(board))
         return
-    render = {"md": tables.to_markdown, "csv": tables.to_csv, "json": tables.to_json, "latex": tables.to_latex}
-    sys.stdout.write(render[format](board))
+    sys.stdout.write(tables.render(board, format))
 
 
 @app.command("list")

@@ -37,6 +37,7 @@ from semidbench.results import (
 )
 from semidbench.tables import render, to_rich, write_tables
 from semidbench.track import load_track
+from tests.facts import FACTS
 
 TRACK = load_track("smoke")
 CONTENT, SEARCH, REC = "content/rq-kmeans/shared", "search/rq-kmeans/shared", "rec/rq-kmeans/shared"
@@ -71,16 +72,7 @@ def write(
         "track": TrackStamp(name=TRACK.name, version=TRACK.version, protocol_sha256=protocol_sha256(TRACK)),
         "split": "test",
         "name": name,
-        "dataset": {
-            "items": 30,
-            "load": 0.94,
-            "users": 9,
-            "train_interactions": 90,
-            "train_queries": 60,
-            "test_queries": 40,
-            "shared_query_share": 0.025,
-            "query_recall_ceiling": 0.99,
-        },
+        "dataset": FACTS,
         "options": {},
         "seed": seed,
         "metrics": compute_metrics(cases, TRACK.evaluation),

@@ -36,6 +36,7 @@ from semidbench.results import (
     write_cell,
 )
 from semidbench.track import load_track
+from tests.facts import FACTS
 
 TRACK = load_track("smoke")
 NAME = "multi-task[ratio=1:2]/rq-kmeans/shared"
@@ -59,16 +60,7 @@ def some_cell(cases: dict[Task, Cases], **changes: Any) -> CellResult:
         "track": TrackStamp(name=TRACK.name, version=TRACK.version, protocol_sha256=protocol_sha256(TRACK)),
         "split": "test",
         "name": NAME,
-        "dataset": {
-            "items": 30,
-            "load": 0.94,
-            "users": 9,
-            "train_interactions": 90,
-            "train_queries": 60,
-            "test_queries": 40,
-            "shared_query_share": 0.025,
-            "query_recall_ceiling": 0.99,
-        },
+        "dataset": FACTS,
         "options": {"embedder": {"ratio": "1:2"}},
         "seed": 0,
         "metrics": compute_metrics(cases, TRACK.evaluation),
