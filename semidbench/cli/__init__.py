@@ -1,0 +1,25 @@
+"""The command line, a module a command. Each imports what it needs when it runs, so that help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from semidbench.cli.app import app
+from semidbench.errors import UserError
+
+# In the order of --help; each module adds its command to the application when it is imported.
+for command in ("run", "leaderboard", "list"):
+    import_module(f"semidbench.cli.{command}")
+
+
+def main() -> None:
+    """Entry point: a `UserError` is one line on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted: finished stages are kept, the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,37 @@
+"""The application that every command hangs on, and the options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="semidbench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Which Semantic ID scheme should a joint search-and-recommendation model use? "
+    "Train, evaluate and rank schemes on a track, and build leaderboards from the results.",
+)
+
+TrackName = Annotated[str, typer.Option("--track", help="smoke, demo, ml-small or paper, or a track file of your own.")]
+Out = Annotated[Path, typer.Option("--out", help="Results and tables go to OUT/TRACK.", file_okay=False)]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from semidbench import __version__
+
+        print(f"semidbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...

@@ -1,0 +1,100 @@
+"""`semidbench run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from semidbench.cli.app import Out, TrackName, app
+from semidbench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from semidbench.runs import Run
+
+
+@app.command()
+def run(
+    track: TrackName = "demo",
+    scheme: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A row as embedder/quantizer/layout, e.g. content/rq-kmeans/shared; options in brackets: "
+            "search[epochs=3]/rq-kmeans/shared. Repeat it for more rows. Default: the track's rows."
+        ),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Run seeds 0 to SEEDS-1. Default: as the track plans.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the data of a track that reads some (ml-small).", exists=False)
+    ] = None,
+    out: Out = Path("semidbench-results"),
+    cache: Annotated[
+        Path | None, typer.Option(help="Where stage outputs are kept. Default: $SEMIDBENCH_CACHE, or the user's cache.")
+    ] = None,
+    split: Annotated[
+        Literal["test", "development"],
+        typer.Option(help="development: other held-out cases, for choices while a scheme is being made."),
+    ] = "test",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: CUDA where there is some.")] = "auto",
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Leave out rows whose plugins are not installed.")
+    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="On an error, show where it happened.")] = False,
+) -> None:
+    """Train, evaluate and rank schemes; print the leaderboard.
+
+    A second run computes nothing again, and a run that was killed goes on where it was.
+    Reference rows (rankers without IDs) stand under the table.
+
+    \b
+    semidbench run                              the demo: minutes on a laptop
+    semidbench run --track ml-small --data DIR  MovieLens ml-latest-small
+    semidbench run --scheme content/rq-kmeans/shared --seeds 5
+    """
+    from rich.console import Console
+
+    from semidbench.progress import reporter_for
+    from semidbench.resolve import MissingMethod
+    from semidbench.runs import run as run_schemes
+
+    console = Console(stderr=True)
+    try:
+        with reporter_for(console) as reporter:
+            done = run_schemes(
+                track,
+                scheme or (),
+                seeds,
+                data=data,
+                out=out,
+                cache=cache,
+                split=split,
+                device=device,
+                skip_missing=skip_missing,
+                reporter=reporter,
+            )
+    except MissingMethod as error:
+        if skip_missing or not (sys.stdin.isatty() and console.is_terminal):
+            raise
+        console.print(str(error), markup=False, soft_wrap=True)
+        if not typer.confirm("Leave out what is missing and run the rest?", err=True):
+            raise
+        return run(track, scheme, seeds, data, out, cache, split, device, True, traceback)
+    except UserError as error:
+        if traceback and error.__cause__:
+            import traceback as printer
+
+            printer.print_exception(error.__cause__)
+        raise
+    _show(Console(), done)
+
+
+def _show(console: Console, done: Run) -> None:
+    from semidbench.tables import to_rich
+
+    console.print(to_rich(done.leaderboard))
+    console.print("Files:", *(str(path) for path in done.files), sep="\n  ", markup=False, soft_wrap=True)
+    console.print(f"  {done.folder / 'results'}/ (one JSON and one Parquet a cell)", markup=False, soft_wrap=True)
