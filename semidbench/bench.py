@@ -13,13 +13,14 @@ import numpy as np
 
 from semidbench.api import Context, TextEncoder, TrainData, Views
 from semidbench.dataset import HeldOut, Split
+from semidbench.dataset.content import dataset_sha256
 from semidbench.dataset.files import load_held_out, load_train, save_held_out, save_train
 from semidbench.dataset.prepare import facts, prepare
 from semidbench.dataset.sources import DATA_MUST_HOLD, source_fingerprint
 from semidbench.dataset.split import split as split_raw
 from semidbench.encoder import load_encoder
 from semidbench.errors import UserError
-from semidbench.fingerprint import core_code, library_versions
+from semidbench.fingerprint import core_code, library_versions, module_code
 from semidbench.store import Stage, run_stage
 from semidbench.track import Track, World
 from semidbench.vocabulary import train_tokenizer
@@ -37,6 +38,8 @@ class Bench:
         train: the training data. Held-out data is read when a cell is evaluated, not before.
         encoder: the track's text encoder, `encoder_key` its identity.
         tokenizer: the stage that holds the generator's tokenizer.
+        dataset_sha256: hash of the split's content.
+        facts: numbers about the split.
         notes: what was odd about the data, counted.
     """
 
@@ -50,8 +53,9 @@ class Bench:
     encoder: TextEncoder
     encoder_key: dict[str, Any]
     tokenizer: Stage
-    notes: tuple[str, ...]
+    dataset_sha256: str
     facts: dict[str, Any]
+    notes: tuple[str, ...]
 
     def held_out(self) -> HeldOut:
         """The evaluation cases."""
@@ -113,8 +117,9 @@ def open_bench(track: Track, split: Split, data: Path | None, store: Path, devic
         encoder=encoder,
         encoder_key={"section": section.model_dump(mode="json"), "code": core_code("encoder")},
         tokenizer=_tokenizer_stage(track, dataset, train, store),
-        notes=tuple(told["notes"]),
+        dataset_sha256=told["sha256"],
         facts=told["facts"],
+        notes=tuple(told["notes"]),
     )
 
 
@@ -131,7 +136,8 @@ def _dataset_stage(track: Track, split: Split, data: Path | None, store: Path) -
         "primary": track.evaluation.primary,
         "split": split,
         "source": _sources(track, data),
-        "code": core_code("dataset.prepare", "dataset.split", "dataset.files"),
+        "code": [core_code("dataset.prepare", "dataset.split", "dataset.files"), module_code("bench")],
+        "libraries": library_versions(["numpy", "scikit-learn", "pyarrow"]),
     }
 
     def make(folder: Path) -> None:
@@ -140,7 +146,7 @@ def _dataset_stage(track: Track, split: Split, data: Path | None, store: Path) -
         save_train(train, folder / _TRAIN)
         save_held_out(held_out, folder / _HELD_OUT)
         numbers = facts(train, held_out, k=track.evaluation.primary, codebook_sizes=track.ids.codebook_sizes)
-        told = {"notes": prepared.notes, "facts": numbers}
+        told = {"notes": prepared.notes, "facts": numbers, "sha256": dataset_sha256(train, held_out)}
         (folder / _FACTS).write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 
     return run_stage(store, "dataset", inputs, make)
@@ -164,7 +170,7 @@ def _tokenizer_stage(track: Track, dataset: Stage, train: TrainData, store: Path
         "dataset": dataset.key,
         "vocabulary": size,
         "prompts": prompts.model_dump(mode="json"),
-        "code": core_code("vocabulary"),
+        "code": [core_code("vocabulary"), module_code("bench")],
         "libraries": library_versions(["tokenizers"]),
     }
 

@@ -16,7 +16,7 @@ def caption(board: Leaderboard) -> list[str]:
         *_numbers(board),
         *_tests(board),
         *_ours(board),
-        *([_MIXED.format(", ".join(board.mixed_code))] if board.mixed_code else []),
+        *([_MIXED.format(", ".join(board.mixed))] if board.mixed else []),
     ]
 
 
@@ -34,7 +34,14 @@ def short_caption(board: Leaderboard) -> list[str]:
     ]
 
 
-_MIXED = "Take care: the results were made with more than one state of the code of: {}."
+_MIXED = "Take care: the results were made with more than one state of: {}."
+
+
+_HELD_OUT = {
+    "test": "test queries are paraphrases or otherwise held out, and no test query equals a training query",
+    "development": "held out are the last fifth of each item's training queries and each user's second-last "
+    "interaction; a held-out query may equal a training query of another item",
+}
 
 
 def _numbers(board: Leaderboard) -> list[str]:
@@ -53,11 +60,11 @@ def _numbers(board: Leaderboard) -> list[str]:
 def _data(board: Leaderboard) -> str:
     facts = board.dataset
     return (
-        f"Data: {facts['items']:,} items ({facts['load']:.2f} per possible ID), {facts['users']:,} users, "
-        f"{facts['train_interactions']:,} training interactions, {facts['train_queries']:,} training and "
-        f"{facts['test_queries']:,} held-out queries; {100 * facts['shared_query_share']:.1f}% of the held-out queries "
+        f"Data {facts.sha256[:12]}: {facts.items:,} items ({facts.load:.2f} per possible ID), {facts.users:,} users, "
+        f"{facts.train_interactions:,} training interactions, {facts.train_queries:,} training and "
+        f"{facts.test_queries:,} held-out queries; {100 * facts.shared_query_share:.1f}% of the held-out queries "
         f"were written for several items, so no ranking by the text alone can exceed a search "
-        f"R@{board.track.evaluation.primary} of {facts['query_recall_ceiling']:.3f}."
+        f"R@{board.track.evaluation.primary} of {facts.query_recall_ceiling:.3f}."
     )
 
 
@@ -129,7 +136,7 @@ def _ours(board: Leaderboard) -> list[str]:
         f"the prompts are '{track.prompts.search}' and '{track.prompts.rec}', where the history is {history}",
         "items of the history stay in the ranking",
         f"every interaction counts; {_examples(board)} and all queries are shuffled together, unweighted",
-        "test queries are paraphrases or otherwise held out, and no test query equals a training query",
+        _HELD_OUT[board.split],
         "Head and Torso partition the test cases by target item (the paper's Table 2 does not)",
         "the units of the t-tests and their Bonferroni family",
     ]

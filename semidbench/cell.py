@@ -13,7 +13,7 @@ import numpy as np
 from semidbench.api import TASKS, Ints, Task, Views
 from semidbench.bench import Bench, scratch_folder
 from semidbench.embedder import embed, join, load_views, save_views
-from semidbench.fingerprint import core_code
+from semidbench.fingerprint import core_code, module_code
 from semidbench.layout import assign_ids, load_ids, save_ids
 from semidbench.resolve import ResolvedMethod, ResolvedScheme
 from semidbench.store import Stage, run_stage
@@ -71,7 +71,7 @@ def embedding_stage(bench: Bench, method: ResolvedMethod, seed: int) -> Stage:
         **bench.plugin_key(seed),
         "method": method.as_key(),
         "builds_on": {name: stage.key for name, stage in below.items()},
-        "code": core_code("embedder"),
+        "code": [core_code("embedder"), _own_code()],
     }
 
     def make(folder: Path) -> None:
@@ -88,7 +88,7 @@ def _ids_stage(bench: Bench, scheme: ResolvedScheme, embeddings: tuple[Stage, ..
         "embeddings": [stage.key for stage in embeddings],
         "quantizer": scheme.quantizer.as_key() if scheme.quantizer else None,
         "layout": scheme.layout.as_key(),
-        "code": core_code("layout"),
+        "code": [core_code("layout"), _own_code()],
     }
 
     def make(folder: Path) -> None:
@@ -108,7 +108,7 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
         "prompts": track.prompts.model_dump(mode="json"),
         "training": track.training.model_dump(mode="json"),
         "seed": seed,
-        "code": core_code("generator", "training", "examples", "vocabulary"),
+        "code": [core_code("generator", "training", "examples", "vocabulary"), _own_code()],
         **bench.machine_key(),
     }
 
@@ -141,7 +141,7 @@ def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
     inputs = {
         "generator": generator.key,
         "decoding": bench.track.decoding.model_dump(mode="json"),
-        "code": core_code("decoder", "generator", "examples", "vocabulary"),
+        "code": [core_code("decoder", "generator", "examples", "vocabulary"), _own_code()],
         **bench.machine_key(),
     }
 
@@ -185,6 +185,11 @@ def load_beams(stage: Stage) -> dict[Task, tuple[Ints, np.ndarray[Any, np.dtype[
     """Per task, ID rows int64 (Q, beams), -1 where unused, and scores float32 (Q, beams), best first."""
     with np.load(stage.folder / _LISTS, allow_pickle=False) as file:
         return {task: (file[f"{task}_ids"].astype(np.int64), file[f"{task}_scores"]) for task in TASKS}
+
+
+def _own_code() -> str:
+    """Of this module and the bench: what is handed to whom is written there."""
+    return module_code("cell", "bench")
 
 
 def _tokenizer(bench: Bench) -> Tokenizer:

@@ -66,11 +66,26 @@ def check_item_ids(who: str, ids: Any, n_items: int) -> dict[Task, ItemIds]:
         task_ids = ids[task]
         if not isinstance(task_ids, ItemIds):
             raise _breach(who, f"semidbench.api.ItemIds for {task!r}", type(task_ids).__name__)
-        levels = len(task_ids.slots)
-        if not 1 <= levels <= MAX_LEVELS or len(task_ids.sizes) != levels:
-            raise _breach(who, f"1 to {MAX_LEVELS} slots, one size each", f"{task_ids.slots} and {task_ids.sizes}")
+        _check_slots(who, task_ids)
         _check_codes(who, task_ids.codes, n_items, task_ids.sizes)
+    slots = {(slot, size) for task in TASKS for slot, size in zip(ids[task].slots, ids[task].sizes, strict=True)}
+    for slot in sorted({slot for slot, _ in slots}):
+        sizes = sorted(size for name, size in slots if name == slot)
+        if len(sizes) > 1:
+            raise _breach(who, f"one size for slot {slot!r} everywhere", f"sizes {sizes}")
     return {task: ids[task] for task in TASKS}
+
+
+def _check_slots(who: str, ids: ItemIds) -> None:
+    if not isinstance(ids.slots, tuple) or not isinstance(ids.sizes, tuple):
+        seen = f"{type(ids.slots).__name__} and {type(ids.sizes).__name__}"
+        raise _breach(who, "slots and sizes as tuples", seen)
+    if not 1 <= len(ids.slots) <= MAX_LEVELS or len(ids.sizes) != len(ids.slots):
+        raise _breach(who, f"1 to {MAX_LEVELS} slots, one size each", f"{ids.slots} and {ids.sizes}")
+    if not all(isinstance(slot, str) and slot for slot in ids.slots):
+        raise _breach(who, "slot names that are not empty", str(ids.slots))
+    if not all(type(size) is int and size > 0 for size in ids.sizes):
+        raise _breach(who, "sizes that are positive ints", str(ids.sizes))
 
 
 def _check_codes(who: str, codes: Any, rows: int, sizes: tuple[int, ...]) -> Ints:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,9 +18,11 @@ from semidbench.reference import load_ranker
 from semidbench.resolve import ResolvedMethod, ResolvedScheme
 from semidbench.results import (
     CellResult,
+    DatasetStamp,
     Distribution,
     Environment,
     Kind,
+    Machine,
     TrackStamp,
     compute_metrics,
     protocol_sha256,
@@ -91,14 +90,14 @@ def _result(
         ),
         split=bench.split,
         name=name,
-        dataset=bench.facts,
+        dataset=DatasetStamp(sha256=bench.dataset_sha256, **bench.facts),
         options={part: method.options for part, method in methods.items()},
         seed=seed,
         metrics=compute_metrics(cases, bench.track.evaluation),
         id_table_sha256=ids_hash,
         rankings_sha256=rankings_hash,
         distributions=_distributions(code for method in methods.values() for code in method.codes()),
-        environment=_environment(bench),
+        environment=_environment(bench, methods.values(), [stage for of in stages.values() for stage in of]),
         timings={part: round(sum(stage.seconds for stage in of), 3) for part, of in stages.items()},
         peak_memory_mib=max(stage.peak_mib for of in stages.values() for stage in of),
     )
@@ -130,20 +129,11 @@ def _distributions(codes: Iterable[Code]) -> tuple[Distribution, ...]:
     return (core, *(plugins[key] for key in sorted(plugins)))
 
 
-def _environment(bench: Bench) -> Environment:
+def _environment(bench: Bench, methods: Iterable[ResolvedMethod], stages: Iterable[Stage]) -> Environment:
+    required = [code.requirements for method in methods for code in method.codes()]
     return Environment(
-        python=platform.python_version(),
-        platform=platform.platform(),
-        cpu=_cpu_name(),
         device=bench.device,
         threads=bench.track.threads,
-        libraries=library_versions(),
+        machines=tuple(dict.fromkeys(Machine(**stage.machine.as_key()) for stage in stages)),
+        libraries={name: version for of in (*required, library_versions()) for name, version in sorted(of.items())},
     )
-
-
-def _cpu_name() -> str:
-    try:
-        lines: list[Any] = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import platform
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import asdict, dataclass
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +40,32 @@ class Code:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a stage was computed on."""
+
+    python: str
+    platform: str
+    cpu: str
+
+    def as_key(self) -> dict[str, str]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def this_machine() -> Machine:
+    """The machine that this process runs on."""
+    return Machine(platform.python_version(), platform.platform(), _cpu_name())
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
 @cache
 def core_code(*modules: str) -> str:
     """SHA-256 over the sources of these semidbench modules and of all semidbench modules they import."""
@@ -52,6 +79,13 @@ def core_code(*modules: str) -> str:
         sources[module] = Path(spec.origin).read_bytes()
         pending += _imports(sources[module], module)
     return _digest(sorted(sources.items()))
+
+
+@cache
+def module_code(*modules: str) -> str:
+    """SHA-256 over the sources of these semidbench modules alone: those that put a stage's parts together."""
+    specs = {module: find_spec(f"{_PACKAGE}.{module}") for module in modules}
+    return _digest((name, Path(str(spec.origin)).read_bytes()) for name, spec in sorted(specs.items()) if spec)
 
 
 def _imports(source: bytes, module: str) -> Iterable[str]:
@@ -92,11 +126,13 @@ def plugin_code(factory: Any, distribution_name: str, distribution_version: str)
     The hash covers every Python file of the factory's top-level package, so that an edit to an
     editable install counts; the requirements are those the distribution declares.
     """
-    top = factory.__module__.split(".")[0]
+    while isinstance(factory, partial):
+        factory = factory.func
+    top = getattr(factory, "__module__", type(factory).__module__).split(".")[0]
     module: ModuleType = sys.modules[top]
     if hasattr(module, "__path__"):
-        root = Path(next(iter(module.__path__)))
-        paths = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.py")}
+        roots = [Path(root) for root in module.__path__]  # several for a namespace package
+        paths = {str(path.relative_to(root)): path.read_bytes() for root in roots for path in root.rglob("*.py")}
     else:
         paths = {top: Path(str(module.__file__)).read_bytes()}
     try:

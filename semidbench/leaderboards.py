@@ -14,7 +14,7 @@ from semidbench.api import TASKS, Task
 from semidbench.cases import Cases
 from semidbench.errors import UserError
 from semidbench.metrics import GROUPS, Group, in_group, recall_at
-from semidbench.results import CellResult, Kind, protocol_sha256, read_cases, read_cells
+from semidbench.results import CellResult, DatasetStamp, Kind, protocol_sha256, read_cases, read_cells
 from semidbench.scheme import parse_method, parse_scheme
 from semidbench.significance import ColumnTests, RowScores, Unit, Values, paired_tests
 from semidbench.track import Track, load_track
@@ -73,22 +73,22 @@ class Leaderboard:
     Attributes:
         track: the protocol.
         split: "test" or "development".
-        dataset: counts and ceilings, see semidbench.dataset.prepare.facts.
+        dataset: its hash, counts and ceilings.
         unit: what the t-tests pair.
         rows: the numbered generative rows.
         references: the rankers, outside the tests.
         columns: the primary metric for each task and group.
-        mixed_code: distributions of which the cells used more than one code state.
+        mixed: what the cells used more than one state of: distributions' code, libraries, processors, devices.
     """
 
     track: Track
     split: str
-    dataset: Mapping[str, int | float]
+    dataset: DatasetStamp
     unit: Unit
     rows: tuple[Row, ...]
     references: tuple[Row, ...]
     columns: tuple[Column, ...]
-    mixed_code: tuple[str, ...]
+    mixed: tuple[str, ...]
 
 
 def results_folder(track: str, out: Path | str) -> Path:
@@ -132,7 +132,7 @@ def leaderboard(track: str | Track, out: Path | str, unit: Unit = "case") -> Lea
         rows=tuple(_row(number, by_row["scheme", name]) for number, name in enumerate(schemes, 1)),
         references=tuple(_row(None, by_row["ranker", name]) for name in rankers),
         columns=tuple(_columns(track, schemes, cells, folder, unit)),
-        mixed_code=_mixed_code(cells),
+        mixed=_mixed(cells),
     )
 
 
@@ -225,9 +225,15 @@ def _check_same_cases(
             )
 
 
-def _mixed_code(cells: Iterable[CellResult]) -> tuple[str, ...]:
+def _mixed(cells: Iterable[CellResult]) -> tuple[str, ...]:
     states: dict[str, set[str]] = {}
     for cell in cells:
-        for distribution in cell.distributions:
-            states.setdefault(distribution.name, set()).add(distribution.code_sha256)
-    return tuple(sorted(name for name, hashes in states.items() if len(hashes) > 1))
+        environment = cell.environment
+        named = [(f"the code of {each.name}", each.code_sha256) for each in cell.distributions]
+        named += [(f"the library {name}", version) for name, version in environment.libraries.items()]
+        named += [("the device", environment.device)]
+        for machine in environment.machines:
+            named += [("Python", machine.python), ("the processor", machine.cpu)]
+        for name, state in named:
+            states.setdefault(name, set()).add(state)
+    return tuple(sorted(name for name, seen in states.items() if len(seen) > 1))

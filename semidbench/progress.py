@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+SILENCE = 30.0  # seconds after which a log hears that work goes on
 
 
 class Reporter(Protocol):
@@ -45,33 +48,46 @@ class Silent:
 
 
 class Lines:
-    """One line for each finished cell, for logs: nothing moves."""
+    """For logs, where nothing moves: a line for each finished cell, and one now and then within long work."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._clock = clock
         self._cells = self._done = 0
         self._label = ""
-        self._began = time.monotonic()
+        self._began = self._told = clock()
 
     def note(self, text: str) -> None:
         self._console.print(text, style="dim", markup=False, highlight=False)
 
     def plan(self, cells: int) -> None:
         self._cells = cells
-        self._began = time.monotonic()
+        self._began = self._clock()
 
     def cell(self, label: str) -> None:
         self._label = label
 
-    def stage(self, name: str) -> None: ...
-    def progress(self, what: str, done: int, total: int) -> None: ...
+    def stage(self, name: str) -> None:
+        self._now_and_then(name)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self._now_and_then(f"{what} {done:,} of {total:,}")
 
     def cell_done(self, summary: str) -> None:
         self._done += 1
-        spent = time.monotonic() - self._began
+        spent = self._clock() - self._began
         left = spent / self._done * (self._cells - self._done)
-        line = f"[{self._done}/{self._cells}] {self._label}: {summary} ({spent:.0f} s so far, about {left:.0f} s left)"
+        self._tell(
+            f"[{self._done}/{self._cells}] {self._label}: {summary} ({spent:.0f} s so far, about {left:.0f} s left)"
+        )
+
+    def _now_and_then(self, what: str) -> None:
+        if self._clock() - self._told >= SILENCE:
+            self._tell(f"{self._label or 'preparing'}: {what}")
+
+    def _tell(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._told = self._clock()
 
 
 class Bars(Lines):

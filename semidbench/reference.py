@@ -12,7 +12,7 @@ import numpy as np
 from semidbench.api import TASKS, Ints, Task
 from semidbench.bench import Bench, scratch_folder
 from semidbench.contracts import check_scores
-from semidbench.fingerprint import core_code
+from semidbench.fingerprint import core_code, module_code
 from semidbench.plugin_call import calling
 from semidbench.ranking import Placements, best_items, concatenate, place_scores, rankings_sha256
 from semidbench.resolve import ResolvedMethod
@@ -32,7 +32,11 @@ def run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage_began: Cal
         UserError: the plugin failed or broke its contract.
     """
     stage_began("rank")
-    inputs = {**bench.plugin_key(seed), "method": ranker.as_key(), "code": core_code("reference")}
+    inputs = {
+        **bench.plugin_key(seed),
+        "method": ranker.as_key(),
+        "code": [core_code("reference"), module_code("bench")],
+    }
 
     def make(folder: Path) -> None:
         instance = ranker.build()

@@ -113,6 +113,8 @@ def _register(point: EntryPoint) -> list[Registered]:
             methods.append(Registered(kind, name, factory, _distribution(point), version))
 
         getattr(manager.hook, f"semidbench_register_{kind}s")(register=register)
+    if not methods:
+        raise TypeError(f"{point.value} registers nothing: it needs a function marked @semidbench.hookimpl")
     return methods
 
 

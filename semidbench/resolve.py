@@ -57,10 +57,8 @@ class ResolvedScheme:
     @property
     def parts(self) -> dict[str, ResolvedMethod]:
         """By their place in the scheme's string."""
-        named = {str(at): method for at, method in enumerate(self.embedders)} if len(self.embedders) > 1 else {}
-        parts = {f"embedder {at}": method for at, method in named.items()}
-        if len(self.embedders) == 1:
-            parts["embedder"] = self.embedders[0]
+        several = len(self.embedders) > 1
+        parts = {f"embedder {at}" if several else "embedder": each for at, each in enumerate(self.embedders)}
         if self.quantizer:
             parts["quantizer"] = self.quantizer
         return parts | {"layout": self.layout}
@@ -131,8 +129,6 @@ def _check_dashes(scheme: Scheme, layout: ResolvedMethod) -> None:
     for part, given in (("embedder", bool(scheme.embedders)), ("quantizer", scheme.quantizer is not None)):
         used = getattr(layout.factory, f"uses_{part}", True)
         if used and not given:
-            raise UserError(
-                f"scheme {scheme}: {layout.who} needs an {part}; name one in place of '-'".replace("an q", "a q")
-            )
+            raise UserError(f"scheme {scheme}: {layout.who} needs one {part}; name it in place of '-'")
         if given and not used:
             raise UserError(f"scheme {scheme}: {layout.who} uses no {part}; write '-' in its place")

@@ -18,15 +18,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeFloat, NonNegativeInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases, from_parquet, to_parquet
 from semidbench.errors import UserError
 from semidbench.metrics import GROUPS, Group, id_recall_at, in_group, ndcg_at, recall_at
-from semidbench.track import Evaluation, Track
+from semidbench.track import Evaluation, Share, Track
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_JSON_BYTES = 16 * 2**20
 MAX_PARQUET_BYTES = 256 * 2**20
 
@@ -54,15 +63,37 @@ class Distribution(_Record):
     code_sha256: Sha256
 
 
-class Environment(_Record):
-    """Where the cell ran."""
+class DatasetStamp(_Record):
+    """Which data a result was made on, and numbers about it; see semidbench.dataset.prepare.facts."""
+
+    sha256: Sha256  # see semidbench.dataset.content
+    items: PositiveInt
+    users: PositiveInt
+    train_interactions: PositiveInt
+    train_queries: NonNegativeInt
+    test_users: NonNegativeInt
+    test_queries: NonNegativeInt
+    shared_query_share: Share
+    query_recall_ceiling: Share
+    load: NonNegativeFloat
+    seen_item_share: Share
+
+
+class Machine(_Record):
+    """What stages were computed on."""
 
     python: str
     platform: str
     cpu: str
+
+
+class Environment(_Record):
+    """Where the cell ran. Its stages may come from several machines."""
+
     device: str
     threads: int
-    libraries: dict[str, str]
+    machines: tuple[Machine, ...]
+    libraries: dict[str, str]  # those of the harness, and what the row's plugins require
 
 
 class GroupMetrics(_Record):
@@ -85,12 +116,12 @@ Metrics = dict[Task, dict[Group, GroupMetrics]]
 class CellResult(_Record):
     """One cell: track x scheme (or ranker) x seed."""
 
-    semidbench_result: Literal[1] = 1
+    semidbench_result: Literal[2] = 2
     kind: Kind
     track: TrackStamp
     split: Literal["test", "development"]
     name: str
-    dataset: dict[str, int | float]  # counts and ceilings, see semidbench.dataset.prepare.facts
+    dataset: DatasetStamp
     options: dict[str, JsonValue]  # all effective options, by part of the scheme
     seed: NonNegativeInt
     metrics: Metrics
@@ -100,7 +131,7 @@ class CellResult(_Record):
     environment: Environment
     timings: dict[str, NonNegativeFloat]  # seconds by stage
     peak_memory_mib: NonNegativeFloat
-    placements_sha256: str = ""  # of the Parquet; write_cell fills it in
+    placements_sha256: Sha256 | Literal[""] = ""  # of the Parquet; write_cell fills it in
 
 
 def protocol_sha256(track: Track) -> str:
@@ -195,7 +226,7 @@ def read_cells(folder: Path) -> list[CellResult]:
 
     Raises:
         UserError: a file that is damaged, oversize, of another schema or without its Parquet; or cells of more
-            than one track version, protocol or split.
+            than one track version, protocol, split or dataset.
     """
     cells = {path: _read_cell(path) for path in sorted(folder.glob("*.json"))}
     for what, of in _ONE_PER_FOLDER:
@@ -213,6 +244,7 @@ _ONE_PER_FOLDER: tuple[tuple[str, Callable[[CellResult], str]], ...] = (
     ("track versions", lambda cell: f"{cell.track.name} version {cell.track.version}"),
     ("protocols of one track version", lambda cell: f"protocol {cell.track.protocol_sha256[:12]}"),
     ("splits", lambda cell: f"the {cell.split} split"),
+    ("data", lambda cell: f"data {cell.dataset.sha256[:12]}"),
 )
 
 

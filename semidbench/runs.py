@@ -83,6 +83,7 @@ def run(
     _refuse_other_protocols(folder, chosen)
     _writable(folder)
     with _threads(chosen.threads):
+        reporter.stage("prepare the data")
         bench = open_bench(chosen, split, data, cache or default_store(), _device(device), reporter.progress)
         for note in bench.notes:
             reporter.note(note)

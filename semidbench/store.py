@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -16,8 +15,9 @@ from typing import Any
 from filelock import FileLock
 
 from semidbench.errors import UserError
+from semidbench.fingerprint import Machine, this_machine
 
-FORMAT = 1
+FORMAT = 2
 CACHE_VARIABLE = "SEMIDBENCH_CACHE"
 _META = "stage.json"
 
@@ -31,6 +31,7 @@ class Stage:
         key: its hash; the keys of later stages contain it.
         seconds: wall-clock time it took when it was computed.
         peak_mib: peak resident memory of the process while it was computed.
+        machine: where it was computed.
         computed: whether this call computed it.
     """
 
@@ -38,6 +39,7 @@ class Stage:
     key: str
     seconds: float
     peak_mib: float
+    machine: Machine
     computed: bool
 
 
@@ -94,6 +96,8 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
                 "inputs": inputs,
                 "seconds": round(time.perf_counter() - began, 3),
                 "peak_mib": round(_peak_mib(), 1),
+                "machine": this_machine().as_key(),
+                "bytes": _sizes(unfinished),
             }
             (unfinished / _META).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", "utf-8")
             unfinished.rename(final)
@@ -101,7 +105,7 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
             raise UserError(f"stage {name} could not be written to {unfinished}: {error}. Is the disk full?") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    return Stage(final, key, meta["seconds"], meta["peak_mib"], computed=True)
+    return Stage(final, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=True)
 
 
 def _read(folder: Path, key: str) -> Stage | None:
@@ -111,9 +115,20 @@ def _read(folder: Path, key: str) -> Stage | None:
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"cached stage {folder} cannot be read: {error}. Delete that folder and run again") from error
-    if not isinstance(meta, dict) or not {"seconds", "peak_mib"} <= meta.keys():
+    try:
+        stage = Stage(folder, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=False)
+        whole = meta["bytes"] == _sizes(folder)
+    except (TypeError, KeyError, OSError):
+        whole = False
+    if not whole:
         raise UserError(f"cached stage {folder} is damaged. Delete that folder and run again")
-    return Stage(folder, key, meta["seconds"], meta["peak_mib"], computed=False)
+    return stage
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file of a stage but its own record: what a cut copy or a full disk would change."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / _META)
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def _reset_peak() -> None:
@@ -129,4 +144,6 @@ def _peak_mib() -> float:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
     except (OSError, IndexError, ValueError):
+        import resource  # not on Windows, which has no /proc either
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -22,7 +22,7 @@ from semidbench.results import write_atomically
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 1
+SCHEMA = 2
 Format = Literal["md", "csv", "json", "latex"]
 
 
@@ -157,7 +157,7 @@ def to_json(board: Leaderboard) -> str:
         "rows": [_json_row(row) for row in board.rows],
         "references": [_json_row(row) for row in board.references],
         "columns": [_json_column(board, column) for column in board.columns],
-        "mixed_code": board.mixed_code,
+        "mixed": board.mixed,
     }
     return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 

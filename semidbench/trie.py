@@ -43,10 +43,6 @@ class Trie:
     first_child: tuple[torch.Tensor, ...]
     codes: tuple[torch.Tensor, ...]
 
-    @property
-    def levels(self) -> int:
-        return len(self.codes)
-
     def to(self, device: str) -> Trie:
         """The same tree on a device."""
         return Trie(

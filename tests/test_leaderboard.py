@@ -29,6 +29,7 @@ from semidbench.results import (
     CellResult,
     Distribution,
     Environment,
+    Machine,
     TrackStamp,
     compute_metrics,
     protocol_sha256,
@@ -79,7 +80,7 @@ def write(
         "id_table_sha256": None,
         "rankings_sha256": "0" * 64,
         "distributions": (Distribution(name="some-plugin", version="1", code_sha256="0" * 64),),
-        "environment": Environment(python="3", platform="p", cpu="c", device="cpu", threads=1, libraries={}),
+        "environment": environment_of(),
         "timings": {},
         "peak_memory_mib": 1,
     }
@@ -230,7 +231,7 @@ def test_csv_holds_everything_and_no_formula(board: Leaderboard) -> None:
 
 def test_json_is_versioned_and_holds_every_test(board: Leaderboard) -> None:
     raw = json.loads(render(board, "json"))
-    assert raw["semidbench_leaderboard"] == 1
+    assert raw["semidbench_leaderboard"] == 2
     assert raw["track"]["version"] == TRACK.version
     assert [row["name"] for row in raw["rows"]] == [row.name for row in board.rows]
     assert all(len(column["pairs"]) == column["m"] == 6 for column in raw["columns"])
@@ -355,12 +356,32 @@ def test_rows_are_tested_on_the_same_cases(tmp_path: Path) -> None:
         leaderboard("smoke", tmp_path)
 
 
+def environment_of(cpu: str = "c", **libraries: str) -> Environment:
+    machine = Machine(python="3", platform="p", cpu=cpu)
+    return Environment(device="cpu", threads=1, machines=(machine,), libraries=libraries)
+
+
+def test_mixed_machines_and_libraries_are_pointed_out(tmp_path: Path) -> None:
+    write(tmp_path, REC, 0, 0.1, 0.1, environment=environment_of(numpy="2"))
+    write(tmp_path, SEARCH, 0, 0.1, 0.1, environment=environment_of(numpy="2", faiss="1"))
+    assert "Take care" not in render(leaderboard("smoke", tmp_path), "md")
+    write(tmp_path, REC, 1, 0.1, 0.1, environment=environment_of("other", numpy="3"))
+    assert "more than one state of: the library numpy, the processor." in render(leaderboard("smoke", tmp_path), "md")
+
+
+def test_other_data_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, REC, 0, 0.1, 0.1)
+    write(tmp_path, SEARCH, 0, 0.1, 0.1, dataset=FACTS.model_copy(update={"sha256": "e" * 64}))
+    with pytest.raises(UserError, match=r"mixes data: data dddddddddddd in .* and data eeeeeeeeeeee in"):
+        leaderboard("smoke", tmp_path)
+
+
 def test_mixed_code_is_pointed_out(tmp_path: Path) -> None:
     write(tmp_path, REC, 0, 0.1, 0.1)
     assert "Take care" not in render(leaderboard("smoke", tmp_path), "md")
     write(tmp_path, REC, 1, 0.1, 0.1, distributions=(Distribution(name="p", version="1", code_sha256="0" * 64),))
     write(tmp_path, REC, 2, 0.1, 0.1, distributions=(Distribution(name="p", version="1", code_sha256="1" * 64),))
-    assert "more than one state of the code of: p." in render(leaderboard("smoke", tmp_path), "md")
+    assert "more than one state of: the code of p." in render(leaderboard("smoke", tmp_path), "md")
 
 
 def test_caption_says_what_data_and_which_ceiling(tmp_path: Path) -> None:

@@ -53,6 +53,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_plugin_that_registers_nothing_is_a_problem(site: Path) -> None:
+    install(site, "good-plugin", "answer = 42\n")
+    assert load_registry().problems == [
+        "good-plugin: TypeError: good_plugin registers nothing: it needs a function marked @semidbench.hookimpl"
+    ]
+
+
 def test_no_plugin_at_all(site: Path) -> None:
     registry = load_registry()
     assert not any(registry.methods.values())

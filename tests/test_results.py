@@ -26,6 +26,7 @@ from semidbench.results import (
     CellResult,
     Distribution,
     Environment,
+    Machine,
     TrackStamp,
     cell_paths,
     compute_metrics,
@@ -68,7 +69,10 @@ def some_cell(cases: dict[Task, Cases], **changes: Any) -> CellResult:
         "rankings_sha256": "2" * 64,
         "distributions": (Distribution(name="semidbench-x", version="1", code_sha256="3" * 64),),
         "environment": Environment(
-            python="3.11", platform="Linux", cpu="some", device="cpu", threads=2, libraries={"numpy": "2"}
+            device="cpu",
+            threads=2,
+            machines=(Machine(python="3.11", platform="Linux", cpu="some"),),
+            libraries={"numpy": "2"},
         ),
         "timings": {"embed": 1.5},
         "peak_memory_mib": 100.25,
@@ -219,7 +223,7 @@ def oversize(json_path: Path, _: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (edit("semidbench_result", 2), "this result has schema 2, this semidbench reads 1"),
+        (edit("semidbench_result", 1), "this result has schema 1, this semidbench reads 2"),
         (edit("semidbench_result", None), "is not a semidbench result"),
         (edit("seed", "x"), "seed: "),
         (edit("peak_memory_mib", float("nan")), "peak_memory_mib: "),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from semidbench.errors import UserError
-from semidbench.fingerprint import core_code, plugin_code
+from semidbench.fingerprint import core_code, plugin_code, this_machine
 from semidbench.store import key_hash, run_stage
 
 
@@ -100,3 +100,27 @@ def test_an_edited_plugin_has_another_hash(tmp_path: Path, monkeypatch: pytest.M
     before = plugin_code(Thing, "edited-plugin", "1")
     (package / "more.py").write_text("x = 1\n")
     assert plugin_code(Thing, "edited-plugin", "1").code_sha256 != before.code_sha256
+
+
+def test_a_partial_factory_is_hashed_as_what_it_calls() -> None:
+    from functools import partial
+
+    from semidbench_popularity.ranker import Popularity
+
+    plain = plugin_code(Popularity, "semidbench-popularity", "1")
+    assert plugin_code(partial(Popularity), "semidbench-popularity", "1") == plain
+
+
+def test_a_cut_file_in_the_cache_is_noticed(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        (folder / "weights").write_bytes(b"0123456789")
+
+    stage = run_stage(tmp_path, "toy", {}, make)
+    (stage.folder / "weights").write_bytes(b"01234")
+    with pytest.raises(UserError, match=r"is damaged\. Delete that folder"):
+        run_stage(tmp_path, "toy", {}, make)
+
+
+def test_a_stage_remembers_where_it_was_computed(tmp_path: Path) -> None:
+    computed = run_stage(tmp_path, "toy", {}, lambda folder: None)
+    assert run_stage(tmp_path, "toy", {}, lambda folder: None).machine == computed.machine == this_machine()

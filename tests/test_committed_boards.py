@@ -1,0 +1,18 @@
+"""The tables in leaderboards/ are what the results beside them give, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from semidbench.leaderboards import leaderboard
+from semidbench.tables import write_tables
+
+BOARDS = Path(__file__).parents[1] / "leaderboards"
+
+
+@pytest.mark.parametrize("track", sorted(folder.name for folder in BOARDS.iterdir() if (folder / "results").is_dir()))
+def test_committed_tables_are_current(track: str, tmp_path: Path) -> None:
+    for made in write_tables(leaderboard(track, BOARDS), tmp_path):
+        assert made.read_bytes() == (BOARDS / track / made.name).read_bytes(), made.name
