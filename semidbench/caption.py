@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 def caption(board: Leaderboard) -> list[str]:
     """One plain-text paragraph per entry."""
     return [
+        *_provisional(board),
         *_numbers(board),
         *_tests(board),
         *_ours(board),
+        *_left_out(board),
         *([_MIXED.format(", ".join(board.mixed))] if board.mixed else []),
     ]
 
@@ -25,6 +27,7 @@ def short_caption(board: Leaderboard) -> list[str]:
     tests = _tests(board)
     details = [_task_tests(board, task) for task in TASKS] if len(tests) > 1 else []
     return [
+        *_provisional(board),
         f"Track {board.track.name}, version {board.track.version}, {board.split} split; {_seeds(board)}. "
         "Mean, and standard deviation over seeds beneath. Bold: best; underlined: second.",
         tests[0],
@@ -42,6 +45,20 @@ _HELD_OUT = {
     "development": "held out are the last fifth of each item's training queries and each user's second-last "
     "interaction; a held-out query may equal a training query of another item",
 }
+
+
+def _provisional(board: Leaderboard) -> list[str]:
+    single = "Provisional: a row with one seed shows a direction and no more; none of its differences can hold."
+    return [single] if board.provisional else []
+
+
+def _left_out(board: Leaderboard) -> list[str]:
+    if not board.left_out:
+        return []
+    return [
+        f"Left out of this table and of its tests (m counts the rows shown): {len(board.left_out)} other schemes with "
+        f"results, {', '.join(board.left_out)}."
+    ]
 
 
 def _numbers(board: Leaderboard) -> list[str]:

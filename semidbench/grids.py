@@ -84,7 +84,8 @@ def main_grid(board: Leaderboard) -> Grid:
         (Cell(""), Cell(row.name), *(Cell(mean_std(row, column.key)) for column in board.columns))
         for row in board.references
     ]
-    title = f"Leaderboard of track {board.track.name}, version {board.track.version}"
+    mark = " (provisional)" if board.provisional else ""
+    title = f"Leaderboard of track {board.track.name}, version {board.track.version}{mark}"
     return Grid(title, ("#", "Scheme", *headers), tuple(rows), tuple(references))
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases
 from semidbench.errors import UserError
 from semidbench.metrics import GROUPS, Group, in_group, recall_at
+from semidbench.published import published_order
 from semidbench.results import CellResult, DatasetStamp, Kind, protocol_sha256, read_cases, read_cells
 from semidbench.scheme import parse_method, parse_scheme
 from semidbench.significance import ColumnTests, RowScores, Unit, Values, paired_tests
@@ -78,6 +80,7 @@ class Leaderboard:
         rows: the numbered generative rows.
         references: the rankers, outside the tests.
         columns: the primary metric for each task and group.
+        left_out: schemes with results that were not asked for, and so in no row and no test.
         mixed: what the cells used more than one state of: distributions' code, libraries, processors, devices.
     """
 
@@ -88,7 +91,13 @@ class Leaderboard:
     rows: tuple[Row, ...]
     references: tuple[Row, ...]
     columns: tuple[Column, ...]
+    left_out: tuple[str, ...]
     mixed: tuple[str, ...]
+
+    @property
+    def provisional(self) -> bool:
+        """Whether some row has one seed only, so that none of its differences can hold."""
+        return any(len(row.seeds) < 2 for row in self.rows)
 
 
 def results_folder(track: str, out: Path | str) -> Path:
@@ -96,13 +105,16 @@ def results_folder(track: str, out: Path | str) -> Path:
     return Path(out) / track / "results"
 
 
-def leaderboard(track: str | Track, out: Path | str, unit: Unit = "case") -> Leaderboard:
-    """The leaderboard of all results under `out`/<track name>/results.
+def leaderboard(
+    track: str | Track, out: Path | str, unit: Unit = "case", rows: Collection[str] | None = None
+) -> Leaderboard:
+    """The leaderboard of the results under `out`/<track name>/results.
 
     Args:
         track: a built-in track's name, or a track.
         out: where `semidbench run` wrote.
         unit: "case" pairs test items and users in the t-tests, "seed" pairs seeds.
+        rows: show and test these schemes only (names as `str(Scheme)` writes them); None means all.
 
     Raises:
         UserError: no results, damaged ones, ones of another track version, or rows that cannot be compared.
@@ -120,8 +132,11 @@ def leaderboard(track: str | Track, out: Path | str, unit: Unit = "case") -> Lea
         by_row.setdefault((cell.kind, cell.name), []).append(cell)
     for (_, name), row_cells in by_row.items():
         _check_options(name, row_cells, folder)
-    planned = [str(parse_scheme(name)) for name in track.plan.rows]
-    schemes = _ordered((name for kind, name in by_row if kind == "scheme"), planned)
+    order = list(dict.fromkeys([*(str(parse_scheme(name)) for name in track.plan.rows), *published_order()]))
+    found = _ordered((name for kind, name in by_row if kind == "scheme"), order)
+    schemes = found if rows is None else [name for name in found if name in rows]
+    if rows is not None and not schemes:
+        raise UserError(f"{folder} holds no results of the rows asked for: {', '.join(rows)}")
     references = [str(parse_method(name, name)) for name in track.plan.references]
     rankers = _ordered((name for kind, name in by_row if kind == "ranker"), references)
     return Leaderboard(
@@ -132,6 +147,7 @@ def leaderboard(track: str | Track, out: Path | str, unit: Unit = "case") -> Lea
         rows=tuple(_row(number, by_row["scheme", name]) for number, name in enumerate(schemes, 1)),
         references=tuple(_row(None, by_row["ranker", name]) for name in rankers),
         columns=tuple(_columns(track, schemes, cells, folder, unit)),
+        left_out=tuple(name for name in found if name not in schemes),
         mixed=_mixed(cells),
     )
 
@@ -160,9 +176,9 @@ def _check_options(name: str, cells: Sequence[CellResult], folder: Path) -> None
             )
 
 
-def _ordered(names: Iterable[str], planned: Sequence[str]) -> list[str]:
-    """In the order of the plan, then the others by name."""
-    return sorted(names, key=lambda name: (planned.index(name) if name in planned else len(planned), name))
+def _ordered(names: Iterable[str], first: Sequence[str]) -> list[str]:
+    """Those of `first` in its order, then the others by name."""
+    return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
 
 
 def _row(number: int | None, cells: Sequence[CellResult]) -> Row:
@@ -189,6 +205,35 @@ def _by_key(cell: CellResult) -> dict[Key, float | None]:
 def _columns(
     track: Track, schemes: Sequence[str], cells: Sequence[CellResult], folder: Path, unit: Unit
 ) -> Iterable[Column]:
+    rule = track.evaluation
+    for scores in column_scores(track, schemes, cells, folder):
+        tests = paired_tests(scores.rows, scores.units, rule.alpha, rule.power, unit)
+        yield Column(scores.task, scores.group, f"R@{rule.primary}", len(scores.units), tests)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnScores:
+    """What the tests of one column are made from: per row and seed the primary metric of each of its Q cases.
+
+    Attributes:
+        units: int32 (Q,), the unit that each case belongs to.
+        rows: one per scheme.
+    """
+
+    task: Task
+    group: Group
+    units: NDArray[np.int32]
+    rows: tuple[RowScores, ...]
+
+
+def column_scores(
+    track: Track, schemes: Sequence[str], cells: Sequence[CellResult], folder: Path
+) -> Iterator[ColumnScores]:
+    """The scores of these schemes in each column, from the placements of the cells in `folder`.
+
+    Raises:
+        UserError: damaged files, or cells that were tested on different cases.
+    """
     k = track.evaluation.primary
     first: Mapping[Task, Cases] | None = None
     recalls: dict[str, dict[int, Mapping[Task, Values]]] = {name: {} for name in schemes}
@@ -196,20 +241,18 @@ def _columns(
         cases = read_cases(folder, cell)
         first = first or cases
         _check_same_cases(cells[0], first, cell, cases, folder)
-        if cell.kind == "scheme":
+        if cell.kind == "scheme" and cell.name in recalls:
             placed = {task: cases[task].placements for task in TASKS}
             recalls[cell.name][cell.seed] = {task: recall_at(p.start, p.size, k) for task, p in placed.items()}
     assert first is not None, "no cells"
     for task in TASKS:
         for group in GROUPS:
             chosen = in_group(group, first[task].head)
-            rows = [
+            rows = tuple(
                 RowScores(name, {seed: values[task][chosen] for seed, values in by_seed.items()})
                 for name, by_seed in recalls.items()
-            ]
-            rule = track.evaluation
-            tests = paired_tests(rows, first[task].units[chosen], rule.alpha, rule.power, unit)
-            yield Column(task, group, f"R@{k}", int(chosen.sum()), tests)
+            )
+            yield ColumnScores(task, group, first[task].units[chosen], rows)
 
 
 def _check_same_cases(

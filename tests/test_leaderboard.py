@@ -390,3 +390,12 @@ def test_caption_says_what_data_and_which_ceiling(tmp_path: Path) -> None:
     assert "30 items (0.94 per possible ID), 9 users" in text
     assert "2.5% of the held-out queries" in text
     assert "R@30 of 0.990" in text
+
+
+def test_a_board_of_one_seed_is_provisional(tmp_path: Path) -> None:
+    write(tmp_path, REC, 0, 0.1, 0.1)
+    board = leaderboard("smoke", tmp_path)
+    assert render(board, "md").startswith("# Leaderboard of track smoke, version 1 (provisional)")
+    assert "none of its differences can hold" in render(board, "latex")
+    write(tmp_path, REC, 1, 0.1, 0.1)
+    assert "rovisional" not in render(leaderboard("smoke", tmp_path), "md")
