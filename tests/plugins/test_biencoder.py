@@ -1,9 +1,9 @@
-"""Content, search and dense: the contract, and that training does what it says."""
+"""The text methods: the contract, and that training does what it says."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from semidbench_biencoder.embedders import Content, Search
-from semidbench_biencoder.head import in_batch_loss
-from semidbench_biencoder.ranker import Dense
+from hypothesis import given
+from hypothesis import strategies as st
+from semidbench_biencoder.embedders import Content, MultiTask, Search
+from semidbench_biencoder.losses import in_batch_loss, item_pair_loss
+from semidbench_biencoder.pairs import co_occurring, item_stream_seed, shuffled
+from semidbench_biencoder.ranker import Dense, DenseMultiTask
+from semidbench_biencoder.ratio import parse_ratio
 
-from semidbench.api import Context, Embedder, Queries, Ranker, TrainData
+from semidbench.api import Context, Embedder, Interactions, Queries, Ranker, TrainData
 
 MakeContext = Callable[..., Context]
 HEAD: dict[str, Any] = {"tune": "head", "epochs": 30, "batch": 64, "lr": 1e-2}
+NO_TRAINER = not (find_spec("datasets") and find_spec("accelerate"))
 
 
 def test_content_is_the_encoder(train: TrainData, context: MakeContext) -> None:
@@ -117,7 +122,175 @@ def test_refuses_what_it_cannot_do(train: TrainData, context: MakeContext) -> No
         Search(item_lr=0.1)
 
 
-def tiny_sentence_model(folder: Path, train: TrainData) -> Path:
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [("1:1", (1, 1)), ("1:0", (1, 0)), ("0:1", (0, 1)), ("1:2", (0.5, 1)), ("3:1.5", (1, 0.5)), ("7:7", (1, 1))],
+)
+def test_ratio(text: str, weights: tuple[float, float]) -> None:
+    assert parse_ratio(text) == weights
+
+
+@pytest.mark.parametrize("text", ["0:0", "a", "1", "", "1:", "-1:2", "1:2:3", "nan:1", "inf:1", "1e3:1", "1: 2", "²:1"])
+def test_ratio_refuses(text: str) -> None:
+    with pytest.raises(ValueError, match="ratio must be search:rec"):
+        MultiTask(ratio=text)
+
+
+def test_ratio_refuses_what_floats_do_not_hold() -> None:
+    with pytest.raises(ValueError, match="ratio must be search:rec"):
+        parse_ratio("9" * 400 + ":1")
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=7), max_size=5), st.integers(1, 9))
+def test_pairs_equal_a_loop(histories: list[list[int]], window: int) -> None:
+    expected = sorted(
+        (first, second)
+        for history in histories
+        for at, first in enumerate(history)
+        for second in history[at + 1 : at + 1 + window]
+        if first != second
+    )
+    users = np.repeat(np.arange(len(histories)), [len(history) for history in histories]).astype(np.int64)
+    items = np.array([item for history in histories for item in history], np.int64)
+    interactions = Interactions(users, items, np.zeros_like(items))
+    if expected:
+        pairs = co_occurring(interactions, window)
+        assert sorted(zip(pairs.earlier.tolist(), pairs.later.tolist(), strict=True)) == expected
+    else:
+        with pytest.raises(ValueError, match="no user's training history holds two different ones"):
+            co_occurring(interactions, window)
+
+
+def test_each_pass_is_a_permutation() -> None:
+    batches = shuffled(10, 4, seed=3)
+    passes = [torch.cat([next(batches) for _ in range(3)]).tolist() for _ in range(3)]
+    assert [sorted(each) for each in passes] == [list(range(10))] * 3
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_item_pair_loss_equals_a_loop() -> None:
+    generator = torch.Generator().manual_seed(1)
+    earlier, later = (torch.nn.functional.normalize(torch.randn(7, 4, generator=generator)) for _ in range(2))
+    before, after = [1, 2, 1, 4, 5, 3, 6], [2, 3, 7, 2, 1, 8, 9]
+    expected, left_out = 0.0, 0
+    for row in range(7):
+        others = [
+            column
+            for column in range(7)
+            if column == row or not (after[column] in (before[row], after[row]) or before[column] == before[row])
+        ]
+        left_out += 7 - len(others)
+        weights = [float(torch.exp(20 * earlier[row] @ later[column])) for column in others]
+        expected -= float(np.log(weights[others.index(row)] / sum(weights))) / 7
+    assert left_out == 9
+    loss = item_pair_loss(earlier, later, (torch.tensor(before), torch.tensor(after)), 20.0)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("item_lr", [0.0, 0.01])
+def test_ratio_1_to_0_is_search(train: TrainData, context: MakeContext, item_lr: float) -> None:
+    search = Search(**HEAD, item_lr=item_lr).embed(train, context(seed=5))["item"]
+    alone = MultiTask(**HEAD, item_lr=item_lr, ratio="1:0").embed(train, context(seed=5))["item"]
+    both = MultiTask(**HEAD, item_lr=item_lr).embed(train, context(seed=5))["item"]
+    np.testing.assert_array_equal(alone, search)
+    assert not np.allclose(both, search, atol=1e-3)
+
+
+def item_batches(train: TrainData, batch: int, steps: int, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The first `steps` batches of consecutive items."""
+    pairs = co_occurring(train.interactions, 1)
+    order = torch.Generator().manual_seed(item_stream_seed(seed))
+    rows: list[torch.Tensor] = []
+    while len(rows) < steps:
+        rows += torch.randperm(len(pairs), generator=order).split(batch)
+    return [(torch.from_numpy(pairs.earlier[row]), torch.from_numpy(pairs.later[row])) for row in rows[:steps]]
+
+
+def test_ratio_0_to_1_is_a_loop_over_item_pairs(train: TrainData, context: MakeContext) -> None:
+    """Written out: a residual matrix and free vectors, AdamW, warm-up over a tenth, then linear decay."""
+    batch, epochs, lr, item_lr = 50, 5, 0.01, 0.003
+    texts = torch.from_numpy(context().text_encoder.encode(train.catalogue.texts))
+    matrix, bias, free = (torch.zeros(shape, requires_grad=True) for shape in ((32, 32), (32,), texts.shape))
+    fitted = [{"params": [matrix, bias], "lr": lr}, {"params": [free], "lr": item_lr, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(fitted, weight_decay=0.01)
+    steps = epochs * 4  # 180 queries
+
+    def items(numbers: torch.Tensor) -> torch.Tensor:
+        start = texts[numbers] + free[numbers]
+        return torch.nn.functional.normalize(start + start @ matrix.T + bias)
+
+    for step, (before, after) in enumerate(item_batches(train, batch, steps, seed=6)):
+        for group, peak in zip(optimizer.param_groups, (lr, item_lr), strict=True):
+            group["lr"] = peak * min((step + 1) / (0.1 * steps), 1.0, (steps - step) / steps)
+        loss = item_pair_loss(items(before), items(after), (before, after), 20.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    embedder = MultiTask(tune="head", epochs=epochs, batch=batch, lr=lr, item_lr=item_lr, ratio="0:1")
+    trained = embedder.embed(train, context(seed=6))["item"]
+    np.testing.assert_allclose(trained, items(torch.arange(train.n_items)).detach().numpy(), atol=1e-4)
+    assert not np.allclose(trained, texts.numpy(), atol=0.1)
+
+
+def test_ratio_weighs_the_two_losses(train: TrainData, context: MakeContext) -> None:
+    """From 1:0 to 0:1 the embeddings move away from the one's and towards the other's."""
+    ratios = ["1:0", "20:1", "1:1", "1:20", "0:1"]
+    views = [MultiTask(**HEAD, ratio=ratio).embed(train, context())["item"] for ratio in ratios]
+    for end in (views[0], views[-1]):
+        distances = [float(np.linalg.norm(view - end)) for view in views]
+        assert distances == sorted(distances, reverse=end is views[-1])
+        assert len(set(distances)) == len(ratios)
+
+
+def test_multi_task_serves_both_tasks(train: TrainData, context: MakeContext) -> None:
+    ranker, embedder = DenseMultiTask(**HEAD, window=2), MultiTask(**HEAD, window=2)
+    ranker.fit(train, context(seed=4))
+    items = embedder.embed(train, context(seed=4))["item"]
+    assert isinstance(ranker, Ranker)
+    assert isinstance(embedder, Embedder)
+    np.testing.assert_array_equal(ranker.towers.items, items)
+    np.testing.assert_array_equal(embedder.embed(train, context(seed=4))["item"], items)
+    held_out = [f"asks{item} want{item % 6} way{3 + item % 4}" for item in range(train.n_items)]
+    assert topic_share(ranker.search(held_out)) > 0.6
+    assert topic_share(ranker.recommend([np.array([item]) for item in range(train.n_items)])) > 0.9
+
+
+def lonely(train: TrainData) -> TrainData:
+    """Nobody consumed two items."""
+    return replace(train, interactions=Interactions(np.arange(5), np.arange(5), np.arange(5)))
+
+
+def with_longer_queries(train: TrainData) -> TrainData:
+    """As many, for the same items."""
+    return replace(train, queries=Queries(train.queries.items, tuple(f"{text} {text}" for text in train.queries.texts)))
+
+
+def test_a_weight_of_0_leaves_the_pairs_alone(train: TrainData, context: MakeContext) -> None:
+    encode, encoded = context().text_encoder.encode, []
+
+    class Recording:
+        dimension, folder = 32, None
+
+        def encode(self, texts: Sequence[str]) -> np.ndarray:
+            encoded.append(tuple(texts))
+            return encode(texts)
+
+    MultiTask(**HEAD, ratio="0:1").embed(train, context(encoder=Recording()))
+    assert encoded == [train.catalogue.texts]
+    MultiTask(**HEAD, ratio="1:0").embed(lonely(train), context(encoder=Recording()))
+    assert encoded[1:] == [train.catalogue.texts, train.queries.texts]
+
+
+def test_multi_task_needs_pairs(train: TrainData, context: MakeContext) -> None:
+    with pytest.raises(ValueError, match="multi-task training needs co-occurring items"):
+        MultiTask(**HEAD).embed(lonely(train), context())
+    with pytest.raises(ValueError, match="window must be positive"):
+        MultiTask(window=0)
+    with pytest.raises(ValueError, match="item_lr is an option of tune=head"):
+        DenseMultiTask(item_lr=0.1)
+
+
+def tiny_sentence_model(folder: Path, train: TrainData, dropout: float = 0.1) -> Path:
     """A random one-layer BERT of width 32 with a tokenizer of the training words, saved as a model folder."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
@@ -128,7 +301,13 @@ def tiny_sentence_model(folder: Path, train: TrainData) -> Path:
     torch.manual_seed(0)
     tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"))
     config = BertConfig(
-        vocab_size=len(words) + 5, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+        vocab_size=len(words) + 5,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
     )
     BertModel(config).save_pretrained(folder / "bert")
     tokenizer.save_pretrained(folder / "bert")
@@ -146,9 +325,7 @@ class FolderEncoder:
         self.folder = folder
 
 
-@pytest.mark.skipif(
-    not (find_spec("datasets") and find_spec("accelerate")), reason="semidbench-biencoder[full] is not installed"
-)
+@pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
 def test_full_fine_tunes_the_model(train: TrainData, context: MakeContext, tmp_path: Path) -> None:
     encoder = FolderEncoder(tiny_sentence_model(tmp_path, train))
     told: list[tuple[int, int]] = []
@@ -161,9 +338,65 @@ def test_full_fine_tunes_the_model(train: TrainData, context: MakeContext, tmp_p
     assert topic_share(ranker.search([f"asks{item} want{item % 6} way{item % 3}" for item in range(60)])) > 0.8
 
 
-@pytest.mark.skipif(
-    bool(find_spec("datasets") and find_spec("accelerate")), reason="semidbench-biencoder[full] is installed"
-)
+@pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
+def test_full_ratio_1_to_0_is_search(train: TrainData, context: MakeContext, tmp_path: Path) -> None:
+    encoder = FolderEncoder(tiny_sentence_model(tmp_path, train))
+    options: dict[str, Any] = {"epochs": 1, "batch": 64, "lr": 5e-3}
+    search = Search(**options).embed(train, context(seed=1, encoder=encoder))["item"]
+    alone, both = (
+        MultiTask(**options, ratio=ratio).embed(data, context(seed=1, encoder=encoder))["item"]
+        for ratio, data in (("1:0", lonely(train)), ("1:1", train))
+    )
+    np.testing.assert_array_equal(alone, search)
+    assert not np.allclose(both, search, atol=1e-3)
+
+
+@pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
+def test_full_ratio_0_to_1_reads_no_query(train: TrainData, context: MakeContext, tmp_path: Path) -> None:
+    """Nor do queries draw from the generator of dropout."""
+    encoder = FolderEncoder(tiny_sentence_model(tmp_path, with_longer_queries(train)))
+    embedder = MultiTask(epochs=1, batch=64, lr=5e-3, ratio="0:1")
+    first, second = (
+        embedder.embed(data, context(seed=1, encoder=encoder))["item"] for data in (train, with_longer_queries(train))
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
+@pytest.mark.parametrize(("ratio", "weights"), [("1:4", (0.25, 1)), ("4:1", (1, 0.25)), ("0:1", (0, 1))])
+def test_full_sums_both_losses(
+    train: TrainData, context: MakeContext, tmp_path: Path, ratio: str, weights: tuple[float, float]
+) -> None:
+    """Against a loop of torch and the model alone; all queries of one batch are for different items."""
+    from sentence_transformers import SentenceTransformer
+
+    train = replace(train, queries=Queries(train.queries.items[::3], train.queries.texts[::3]))
+    encoder = FolderEncoder(tiny_sentence_model(tmp_path, train, dropout=0.0))
+    model = SentenceTransformer(str(encoder.folder), device="cpu")
+
+    def encode(texts: Sequence[str]) -> torch.Tensor:
+        return torch.nn.functional.normalize(model(model.preprocess(list(texts)))["sentence_embedding"])
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    texts = train.catalogue.texts
+    for step, (before, after) in enumerate(item_batches(train, 60, 4, seed=1)):
+        optimizer.param_groups[0]["lr"] = 1e-3 * (4 - step) / 4
+        queries = in_batch_loss(encode(train.queries.texts), encode(texts), torch.arange(60), 20.0)
+        sides = [encode([texts[item] for item in side]) for side in (before, after)]
+        loss = weights[0] * queries + weights[1] * item_pair_loss(sides[0], sides[1], (before, after), 20.0)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    with torch.no_grad():
+        expected = encode(texts).numpy()
+    embedder = MultiTask(ratio=ratio, epochs=4, batch=60, lr=1e-3)
+    np.testing.assert_allclose(embedder.embed(train, context(seed=1, encoder=encoder))["item"], expected, atol=1e-4)
+    frozen = SentenceTransformer(str(encoder.folder), device="cpu").encode(list(texts), normalize_embeddings=True)
+    assert np.abs(expected - frozen).max() > 0.05
+
+
+@pytest.mark.skipif(not NO_TRAINER, reason="semidbench-biencoder[full] is installed")
 def test_full_says_what_to_install(train: TrainData, context: MakeContext, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pip install 'semidbench-biencoder\\[full\\]'"):
         Search().embed(train, context(encoder=FolderEncoder(tmp_path)))

@@ -1,9 +1,9 @@
-"""The text embedders: the frozen encoder (content) and a bi-encoder fine-tuned for search (search)."""
+"""The text embedders: the frozen encoder (content), a bi-encoder tuned for search, one tuned for both tasks."""
 
 from __future__ import annotations
 
 from semidbench.api import Context, TrainData, Views
-from semidbench_biencoder.towers import Tuned, train_towers
+from semidbench_biencoder.towers import Tuned, TunedForBoth, train_towers
 
 
 class Content:
@@ -24,3 +24,7 @@ class Search(Tuned):
             ValueError: there are no training queries, or `tune` does not suit the text encoder.
         """
         return {"item": train_towers(train, context, self.options).items}
+
+
+class MultiTask(TunedForBoth, Search):
+    """Embedder: the item side of a bi-encoder fine-tuned for both tasks (multi-task in the paper's section 3.2)."""

@@ -1,15 +1,21 @@
-"""Fine-tune the whole sentence model on (query, item text) pairs with sentence-transformers."""
+"""Fine-tune the whole sentence model with sentence-transformers: on query-item pairs, item pairs, or both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from semidbench.api import Context, Floats, TrainData
+from semidbench_biencoder.losses import item_pair_loss
+from semidbench_biencoder.pairs import ItemPairs, co_occurring, item_stream_seed, shuffled
+from semidbench_biencoder.ratio import Weights
 from semidbench_biencoder.scope import torch_scope
 from semidbench_biencoder.towers import Options
 
@@ -31,10 +37,13 @@ class FullTowers:
 
 
 def train_full(train: TrainData, context: Context, options: Options) -> FullTowers:
-    """Multiple negatives ranking loss (cosine x 20), no item or query twice in a batch, AdamW, linear decay.
+    """Weighted sum of the multiple negatives ranking losses (cosine x 20) of both kinds of pairs, AdamW, linear decay.
+
+    No item or query stands twice in a batch of query-item pairs. A weight of 0 leaves that loss out.
 
     Raises:
-        ValueError: the track's text encoder has nothing pretrained, or the training extra is missing.
+        ValueError: the track's text encoder has nothing pretrained, the training extra is missing, or item pairs are
+            asked for and there are none.
     """
     folder = context.text_encoder.folder
     if folder is None:
@@ -50,19 +59,63 @@ def train_full(train: TrainData, context: Context, options: Options) -> FullTowe
 
     with torch_scope(context):
         model = SentenceTransformer(str(folder), device=context.device, local_files_only=True)
+        loss = _loss(model, train, context, options)
         pairs = datasets.Dataset.from_dict(
             {
                 "query": list(train.queries.texts),
                 "item": [train.catalogue.texts[item] for item in train.queries.items],
             }
         )
-        _fit(model, pairs, context, options)
+        _fit(model, pairs, loss, context, options)
         return FullTowers(model, _encode(model, train.catalogue.texts), context)
 
 
-def _fit(model: Any, pairs: Any, context: Context, options: Options) -> None:
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+class _ItemPairLoss(nn.Module):
+    """The loss of the next batch of item pairs; an item's text is encoded alike on both sides."""
+
+    def __init__(self, model: Any, texts: Sequence[str], pairs: ItemPairs, batches: Iterator[Tensor], scale: float):
+        super().__init__()
+        self.model, self.texts, self.pairs, self.batches, self.scale = model, texts, pairs, batches, scale
+
+    def forward(self) -> Tensor:
+        rows = next(self.batches).numpy()
+        before, after = (torch.from_numpy(side[rows]) for side in (self.pairs.earlier, self.pairs.later))
+        earlier, later = self._encode(before), self._encode(after)
+        return item_pair_loss(earlier, later, (before.to(earlier.device), after.to(later.device)), self.scale)
+
+    def _encode(self, items: Tensor) -> Tensor:
+        features = self.model.preprocess([self.texts[item] for item in items.tolist()])
+        device = next(self.model.parameters()).device
+        features = {name: part.to(device) if isinstance(part, Tensor) else part for name, part in features.items()}
+        return functional.normalize(self.model(features)["sentence_embedding"], dim=1)
+
+
+class _WeightedSum(nn.Module):
+    """The loss of the trainer's batch of query-item pairs plus that of a batch of item pairs."""
+
+    def __init__(self, search: nn.Module, items: _ItemPairLoss, weights: Weights):
+        super().__init__()
+        self.search, self.items, self.weights = search, items, weights
+
+    def forward(self, features: Any, labels: Any) -> Tensor:
+        loss: Tensor = self.weights.rec * self.items()
+        return loss + self.weights.search * self.search(features, labels) if self.weights.search else loss
+
+
+def _loss(model: Any, train: TrainData, context: Context, options: Options) -> nn.Module:
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    search: nn.Module = MultipleNegativesRankingLoss(model, scale=options.scale)
+    if not options.weights.rec:
+        return search
+    pairs = co_occurring(train.interactions, options.window)
+    batches = shuffled(len(pairs), options.batch, item_stream_seed(context.seed))
+    items = _ItemPairLoss(model, train.catalogue.texts, pairs, batches, options.scale)
+    return _WeightedSum(search, items, options.weights)
+
+
+def _fit(model: Any, pairs: Any, loss: nn.Module, context: Context, options: Options) -> None:
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from transformers import PrinterCallback, TrainerCallback
 
     class Report(TrainerCallback):
@@ -83,7 +136,6 @@ def _fit(model: Any, pairs: Any, context: Context, options: Options) -> None:
         report_to="none",
         disable_tqdm=True,
     )
-    loss = MultipleNegativesRankingLoss(model, scale=options.scale)
     trainer = SentenceTransformerTrainer(
         model=model, args=arguments, train_dataset=pairs, loss=loss, callbacks=[Report()]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semidbench.api import Context, Floats, TextEncoder, TrainData
+from semidbench_biencoder.losses import in_batch_loss, item_pair_loss
+from semidbench_biencoder.pairs import ItemPairs, co_occurring, item_stream_seed, shuffled
 from semidbench_biencoder.scope import torch_scope
 from semidbench_biencoder.towers import Options
 
@@ -57,23 +59,49 @@ class HeadTowers:
 
 
 def train_head(train: TrainData, context: Context, options: Options) -> HeadTowers:
-    """Multiple negatives ranking loss over batches of (query, item) pairs: softmax of scaled cosines.
+    """Train on (query, item) pairs, on pairs of co-occurring items, or on the weighted sum of both losses.
 
-    A batch's other queries for the same item are masked: they are no negatives.
+    Items are encoded by the item side wherever they stand. A step takes a batch of each kind whose weight is not 0.
+
+    Raises:
+        ValueError: item pairs are asked for and there are none.
     """
+    losses = []
     encoder = context.text_encoder
-    queries = torch.from_numpy(encoder.encode(train.queries.texts)).to(context.device)
-    items = torch.from_numpy(encoder.encode(train.catalogue.texts)).to(context.device)
-    targets = torch.from_numpy(np.array(train.queries.items)).to(context.device)
     with torch_scope(context):
-        head = _Head(items).to(context.device)
-        _fit(head, queries, targets, context, options)
+        head = _Head(torch.from_numpy(encoder.encode(train.catalogue.texts))).to(context.device)
+        if options.weights.search:
+            losses.append((options.weights.search, _search_losses(head, train, context, options)))
+        if options.weights.rec:
+            pairs = co_occurring(train.interactions, options.window)
+            losses.append((options.weights.rec, _item_losses(head, pairs, context, options)))
+        _fit(head, losses, -(-len(train.queries) // options.batch), context, options)
         with torch.no_grad():
-            embeddings = _floats(head.items(torch.arange(len(items), device=context.device)))
+            embeddings = _floats(head.items(torch.arange(train.n_items, device=context.device)))
     return HeadTowers(head, encoder, embeddings, context)
 
 
-def _fit(head: _Head, queries: Tensor, targets: Tensor, context: Context, options: Options) -> None:
+def _search_losses(head: _Head, train: TrainData, context: Context, options: Options) -> Iterator[Tensor]:
+    """One loss per batch of query-item pairs, without end."""
+    queries = torch.from_numpy(context.text_encoder.encode(train.queries.texts)).to(context.device)
+    targets = torch.from_numpy(np.array(train.queries.items)).to(context.device)
+    for batch in shuffled(len(queries), options.batch, context.seed):
+        rows = batch.to(context.device)
+        yield in_batch_loss(head.queries(queries[rows]), head.items(targets[rows]), targets[rows], options.scale)
+
+
+def _item_losses(head: _Head, pairs: ItemPairs, context: Context, options: Options) -> Iterator[Tensor]:
+    """One loss per batch of item pairs, without end."""
+    earlier, later = (torch.from_numpy(side).to(context.device) for side in (pairs.earlier, pairs.later))
+    for batch in shuffled(len(pairs), options.batch, item_stream_seed(context.seed)):
+        rows = batch.to(context.device)
+        numbers = earlier[rows], later[rows]
+        yield item_pair_loss(head.items(numbers[0]), head.items(numbers[1]), numbers, options.scale)
+
+
+def _fit(
+    head: _Head, losses: Sequence[tuple[float, Iterator[Tensor]]], per_epoch: int, context: Context, options: Options
+) -> None:
     sides = [*head.query_side.parameters(), *head.item_side.parameters()]
     groups = [
         {"params": sides, "lr": options.lr, "weight_decay": _WEIGHT_DECAY},
@@ -83,40 +111,21 @@ def _fit(head: _Head, queries: Tensor, targets: Tensor, context: Context, option
         head.free.requires_grad_(False)
         del groups[1]
     optimizer = torch.optim.AdamW(groups)
-    steps = options.epochs * -(-len(queries) // options.batch)
+    steps = options.epochs * per_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_share_of_peak, steps=steps))
-    # drawn on the CPU, so that a GPU sees the same batches
-    shuffles = torch.Generator().manual_seed(context.seed)
-    done = 0
-    for _ in range(options.epochs):
-        for batch in torch.randperm(len(queries), generator=shuffles).split(options.batch):  # type: ignore[no-untyped-call]
-            rows = batch.to(queries.device)
-            loss = in_batch_loss(head.queries(queries[rows]), head.items(targets[rows]), targets[rows], options.scale)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            done += 1
-        context.progress("training steps of the head", done, steps)
+    for done in range(1, steps + 1):
+        loss = torch.stack([weight * next(each) for weight, each in losses]).sum()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if done % per_epoch == 0:
+            context.progress("training steps of the head", done, steps)
 
 
 def _share_of_peak(step: int, steps: int) -> float:
     """Linear warm-up, then linear decay towards 0 after the last step."""
     return min((step + 1) / max(1.0, _WARMUP * steps), 1.0, (steps - step) / steps)
-
-
-def in_batch_loss(queries: Tensor, items: Tensor, targets: Tensor, scale: float) -> Tensor:
-    """Cross-entropy of each query's own item among the batch's, B pairs of unit vectors (B, d).
-
-    Args:
-        targets: item numbers (B,): another pair with the same item is left out of the softmax.
-    """
-    logits = scale * queries @ items.T
-    same = targets[:, None] == targets[None, :]
-    same.fill_diagonal_(False)
-    return functional.cross_entropy(
-        logits.masked_fill(same, -torch.inf), torch.arange(len(targets), device=targets.device)
-    )
 
 
 def _floats(tensor: Tensor) -> Floats:

@@ -1,4 +1,4 @@
-"""Dense retrieval with the bi-encoder behind the `search` embedder."""
+"""Dense retrieval with the bi-encoders behind the `search` and `multi-task` embedders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semidbench.api import Context, Floats, Ints, TrainData
-from semidbench_biencoder.towers import Tuned, train_towers
+from semidbench_biencoder.towers import Tuned, TunedForBoth, train_towers
 
 
 class Dense(Tuned):
@@ -34,6 +34,10 @@ class Dense(Tuned):
                 profiles[row] = items[history].mean(axis=0)
         norms = np.linalg.norm(profiles, axis=1, keepdims=True)
         return _cosines((profiles / np.where(norms > 0, norms, 1)).astype(np.float32), items)
+
+
+class DenseMultiTask(TunedForBoth, Dense):
+    """Ranker: the same with the bi-encoder of the `multi-task` embedder, given that one's options."""
 
 
 def _cosines(rows: Floats, items: Floats) -> Floats:

@@ -1,12 +1,13 @@
-"""What the `search` embedder and the `dense` ranker share: options, and the two ways to train."""
+"""What the trained embedders and the dense rankers share: options, and the two ways to train."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from semidbench.api import Context, Floats, TrainData
+from semidbench_biencoder.ratio import SEARCH_ONLY, Weights, parse_ratio
 
 Tune = Literal["head", "full"]
 
@@ -24,7 +25,7 @@ class Towers(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """See Tuned."""
+    """See Tuned and TunedForBoth."""
 
     tune: Tune
     epochs: int
@@ -32,6 +33,8 @@ class Options:
     lr: float
     scale: float
     item_lr: float
+    weights: Weights = SEARCH_ONLY
+    window: int = 1
 
 
 class Tuned:
@@ -71,11 +74,50 @@ class Tuned:
         self.options = Options(tune, epochs, batch, lr, scale, item_lr)
 
 
+class TunedForBoth(Tuned):
+    """The options of a bi-encoder that is fine-tuned for both tasks (the paper's section 3.2)."""
+
+    def __init__(
+        self,
+        *,
+        ratio: str = "1:1",
+        window: int = 1,
+        tune: Tune = "full",
+        epochs: int = 5,
+        batch: int = 512,
+        lr: float = 2e-5,
+        scale: float = 20.0,
+        item_lr: float = 0.0,
+    ) -> None:
+        """Set the options.
+
+        Args:
+            ratio: weights of the two losses, "search:rec", divided by the larger: 1:1 is their sum, 1:0 the search
+                bi-encoder.
+            window: items at most so many places apart in a user's training history are a pair.
+            tune: as in Tuned.
+            epochs: passes over the training queries, whatever the ratio. Item pairs come beside them as an endless
+                stream of shuffled passes, one batch a step.
+            batch: pairs of each kind per step.
+            lr: as in Tuned.
+            scale: as in Tuned, for both losses.
+            item_lr: as in Tuned.
+
+        Raises:
+            ValueError: an option is out of range, or only the other way to train has it.
+        """
+        super().__init__(tune=tune, epochs=epochs, batch=batch, lr=lr, scale=scale, item_lr=item_lr)
+        if window < 1:
+            raise ValueError(f"window must be positive, not {window}")
+        self.options = replace(self.options, weights=parse_ratio(ratio), window=window)
+
+
 def train_towers(train: TrainData, context: Context, options: Options) -> Towers:
-    """A bi-encoder trained on (query, item) pairs with in-batch negatives.
+    """A bi-encoder trained on (query, item) pairs, item pairs or both, with in-batch negatives.
 
     Raises:
-        ValueError: there are no training queries, or `tune` does not suit the text encoder.
+        ValueError: there are no training queries, no item pairs where they have a weight, or `tune` does not suit
+            the text encoder.
     """
     if not len(train.queries):
         raise ValueError(

@@ -1,0 +1,1 @@
+"""Fused embedders for semidbench: search and recommendation embeddings combined."""
