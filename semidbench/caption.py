@@ -56,8 +56,8 @@ def _left_out(board: Leaderboard) -> list[str]:
     if not board.left_out:
         return []
     return [
-        f"Left out of this table and of its tests (m counts the rows shown): {len(board.left_out)} other schemes with "
-        f"results, {', '.join(board.left_out)}."
+        "Schemes with results that this table and its tests leave out (m counts the pairs of the rows shown): "
+        f"{', '.join(board.left_out)}."
     ]
 
 

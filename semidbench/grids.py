@@ -156,3 +156,8 @@ def _marked(board: Leaderboard, column: Column) -> list[Cell]:
             )
         )
     return cells
+
+
+def ten_digits(value: float | None) -> float | None:
+    """For files: the digits that no processor or library version changes."""
+    return None if value is None else float(f"{value:.10g}")

@@ -69,6 +69,21 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ColumnScores:
+    """What the tests of one column are made from: per row and seed the primary metric of each of its Q cases.
+
+    Attributes:
+        units: int32 (Q,), the unit that each case belongs to.
+        rows: one per scheme.
+    """
+
+    task: Task
+    group: Group
+    units: NDArray[np.int32]
+    rows: tuple[RowScores, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Leaderboard:
     """All that the tables show; see semidbench.tables for the renderers.
 
@@ -136,7 +151,7 @@ def leaderboard(
     found = _ordered((name for kind, name in by_row if kind == "scheme"), order)
     schemes = found if rows is None else [name for name in found if name in rows]
     if rows is not None and not schemes:
-        raise UserError(f"{folder} holds no results of the rows asked for: {', '.join(rows)}")
+        raise UserError(f"{folder} holds no results of the rows asked for: {', '.join(rows)}. Run them first")
     references = [str(parse_method(name, name)) for name in track.plan.references]
     rankers = _ordered((name for kind, name in by_row if kind == "ranker"), references)
     return Leaderboard(
@@ -209,21 +224,6 @@ def _columns(
     for scores in column_scores(track, schemes, cells, folder):
         tests = paired_tests(scores.rows, scores.units, rule.alpha, rule.power, unit)
         yield Column(scores.task, scores.group, f"R@{rule.primary}", len(scores.units), tests)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ColumnScores:
-    """What the tests of one column are made from: per row and seed the primary metric of each of its Q cases.
-
-    Attributes:
-        units: int32 (Q,), the unit that each case belongs to.
-        rows: one per scheme.
-    """
-
-    task: Task
-    group: Group
-    units: NDArray[np.int32]
-    rows: tuple[RowScores, ...]
 
 
 def column_scores(

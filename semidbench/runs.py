@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +12,14 @@ from semidbench.api import Task
 from semidbench.bench import Bench, open_bench
 from semidbench.cases import Cases
 from semidbench.cell import run_scheme
+from semidbench.compare import write_comparison
 from semidbench.dataset import Split
+from semidbench.device import held_threads, pick_device
 from semidbench.errors import UserError
 from semidbench.evaluate import evaluate_ranker, evaluate_scheme
 from semidbench.leaderboards import Leaderboard, leaderboard, results_folder
 from semidbench.progress import Reporter, Silent
+from semidbench.published import table_rows
 from semidbench.reference import run_ranker
 from semidbench.registry import load_registry
 from semidbench.resolve import MissingMethod, ResolvedMethod, ResolvedScheme, resolve_ranker, resolve_scheme
@@ -45,6 +47,7 @@ def run(
     schemes: Sequence[str] = (),
     seeds: int | None = None,
     *,
+    table: str | None = None,
     data: Path | None = None,
     out: Path = DEFAULT_OUT,
     cache: Path | None = None,
@@ -59,8 +62,9 @@ def run(
     cache: a run that was killed goes on where it was, and one that was finished computes nothing.
 
     Args:
-        schemes: rows as embedder/quantizer/layout; none means the rows that the track names.
+        schemes: rows as embedder/quantizer/layout; none means `table`, or the rows that the track names.
         seeds: seeds 0 .. seeds-1; None means what the track plans.
+        table: the rows of a published table instead, "1", "2", "3", "extra" or "all"; see semidbench.published.
         data: folder with the track's data, for tracks that read some.
         out: results and tables go to out/TRACK.
         cache: where stage outputs are kept; None means `default_store()`.
@@ -74,7 +78,9 @@ def run(
     """
     reporter = reporter or Silent()
     chosen = load_track(track)
-    rows, references = _resolve(chosen, schemes, skip_missing, reporter)
+    if table is not None and schemes:
+        raise UserError("--table names the rows and so does --scheme: give one of them")
+    rows, references = _resolve(chosen, table_rows(table) if table else schemes, skip_missing, reporter)
     n_seeds = chosen.plan.seeds if seeds is None else seeds
     if n_seeds < 1:
         raise UserError(f"seeds must be 1 or more, not {n_seeds}")
@@ -82,9 +88,9 @@ def run(
     folder = results_folder(chosen.name, out)
     _refuse_other_protocols(folder, chosen)
     _writable(folder)
-    with _threads(chosen.threads):
+    with held_threads(chosen.threads):
         reporter.stage("prepare the data")
-        bench = open_bench(chosen, split, data, cache or default_store(), _device(device), reporter.progress)
+        bench = open_bench(chosen, split, data, cache or default_store(), pick_device(device), reporter.progress)
         for note in bench.notes:
             reporter.note(note)
         reporter.plan((len(rows) + len(references)) * n_seeds)
@@ -93,8 +99,8 @@ def run(
                 _cell(scheme.name, seed, reporter, folder, partial(_run_scheme, bench, scheme, seed))
             for ranker in references:
                 _cell(ranker.name, seed, reporter, folder, partial(_run_ranker, bench, ranker, seed))
-    board = leaderboard(chosen.name, out)
-    return Run(board, folder.parent, tuple(write_tables(board, out)))
+    board = leaderboard(chosen, out)
+    return Run(board, folder.parent, (*write_tables(board, out), *write_comparison(board, out)))
 
 
 Finished = tuple[CellResult, Mapping[Task, Cases], bool]
@@ -173,28 +179,3 @@ def _writable(folder: Path) -> None:
         ) from error
     if not os.access(folder, os.W_OK):
         raise UserError(f"cannot write results to {folder}: no permission. Name another folder with --out")
-
-
-def _device(asked: str) -> str:
-    import torch
-
-    if asked not in ("auto", "cpu", "cuda"):
-        raise UserError(f"unknown device {asked!r}. Available: auto, cpu, cuda")
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: torch finds no CUDA device here. Use --device cpu or auto")
-    return "cpu" if asked == "cpu" or not torch.cuda.is_available() else "cuda"
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Hold torch, BLAS and OpenMP to the track's threads: they are part of what makes bits repeat."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with threadpool_limits(limits=count):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from semidbench.api import TASKS
 from semidbench.caption import caption, short_caption
-from semidbench.grids import DASH, Cell, Grid, full_grid, main_grid, pairs, pairs_grid
+from semidbench.grids import DASH, Cell, Grid, full_grid, main_grid, pairs, pairs_grid, ten_digits
 from semidbench.leaderboards import Column, Leaderboard, Row
+from semidbench.markdown import md_table, md_text
 from semidbench.results import write_atomically
 
 if TYPE_CHECKING:
@@ -44,37 +45,15 @@ def write_tables(board: Leaderboard, out: Path | str) -> list[Path]:
 
 def to_markdown(board: Leaderboard) -> str:
     """GitHub Markdown: the main table, its caption, the significant pairs, and all metrics."""
-    parts = [f"# {_md(main_grid(board).title)}", _md(board.track.about), _md_table(main_grid(board))]
-    parts.append("\n".join(f"- {_md(line)}" for line in caption(board)))
+    parts = [f"# {md_text(main_grid(board).title)}", md_text(board.track.about), md_table(main_grid(board))]
+    parts.append("\n".join(f"- {md_text(line)}" for line in caption(board)))
     parts.append("In this file `**` sets the best row, `<ins>` (underlined) the second, `<sup>` the superscripts.")
     pair_grid = pairs_grid(board)
-    parts += [f"## {_md(pair_grid.title)}", _md_table(pair_grid) if pair_grid.rows else "None."]
+    parts += [f"## {md_text(pair_grid.title)}", md_table(pair_grid) if pair_grid.rows else "None."]
     for task in TASKS:
         grid = full_grid(board, task)
-        parts += [f"## {_md(grid.title)}", _md_table(grid)]
+        parts += [f"## {md_text(grid.title)}", md_table(grid)]
     return "\n\n".join(parts) + "\n"
-
-
-def _md_table(grid: Grid) -> str:
-    from tabulate import tabulate
-
-    lines = [[_md_cell(cell) for cell in row] for row in grid.rows]
-    if grid.references:  # Markdown knows no rule inside a table: a line of its own stands for it
-        lines.append(["", "*Reference rows, not tested:*", *[""] * (len(grid.headers) - 2)])
-        lines += [[_md_cell(cell) for cell in row] for row in grid.references]
-    return str(
-        tabulate(lines, headers=[_md(header) for header in grid.headers], tablefmt="github", disable_numparse=True)
-    )
-
-
-def _md_cell(cell: Cell) -> str:
-    text = _md(cell.text)
-    text = f"**{text}**" if cell.best else f"<ins>{text}</ins>" if cell.second else text
-    return f"{text}<sup>{cell.beats}</sup>" if cell.beats else text
-
-
-def _md(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|~$&#])", r"\\\1", _one_line(text))
 
 
 def to_latex(board: Leaderboard) -> str:
@@ -131,7 +110,7 @@ def to_csv(board: Leaderboard) -> str:
     writer.writerow(["number", "row", "kind", "task", "group", "metric", "mean", "std", "n_seeds"])
     for row in (*board.rows, *board.references):
         for key in row.values:
-            mean, std = (_number(value) for value in (row.mean(key), row.std(key)))
+            mean, std = (ten_digits(value) for value in (row.mean(key), row.std(key)))
             writer.writerow([row.number, _inert(row.name), row.kind, *key, mean, std, len(row.seeds)])
     return sink.getvalue()
 
@@ -139,11 +118,6 @@ def to_csv(board: Leaderboard) -> str:
 def _inert(text: str) -> str:
     """A spreadsheet takes a cell that begins with one of these for a formula; an apostrophe stops it."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
-
-
-def _number(value: float | None) -> float | None:
-    """Ten digits: the ones that no processor or library version changes."""
-    return None if value is None else float(f"{value:.10g}")
 
 
 def to_json(board: Leaderboard) -> str:
@@ -168,9 +142,9 @@ def _json_row(row: Row) -> dict[str, Any]:
             "task": key[0],
             "group": key[1],
             "metric": key[2],
-            "by_seed": [_number(value) for value in values],
-            "mean": _number(row.mean(key)),
-            "std": _number(row.std(key)),
+            "by_seed": [ten_digits(value) for value in values],
+            "mean": ten_digits(row.mean(key)),
+            "std": ten_digits(row.std(key)),
         }
         for key, values in row.values.items()
     ]
@@ -187,14 +161,14 @@ def _json_column(board: Leaderboard, column: Column) -> dict[str, Any]:
         "n": tests.n,
         "m": tests.m,
         "alpha": tests.alpha,
-        "smallest_detectable_difference": _number(tests.detectable),
-        "critical_t": _number(tests.critical_t),
+        "smallest_detectable_difference": ten_digits(tests.detectable),
+        "critical_t": ten_digits(tests.critical_t),
         "pairs": [
             {
                 "a": pair.better.number,
                 "b": pair.worse.number,
-                "difference": _number(pair.difference),
-                "corrected_p": _number(pair.p),
+                "difference": ten_digits(pair.difference),
+                "corrected_p": ten_digits(pair.p),
                 "seeds_ahead": pair.seeds_ahead,
                 "common_seeds": pair.n_seeds,
                 "significant": pair.significant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 TrackName = Annotated[str, typer.Option("--track", help="smoke, demo, ml-small or paper, or a track file of your own.")]
+Table = Literal["1", "2", "3", "extra", "all"]
 Out = Annotated[Path, typer.Option("--out", help="Results and tables go to OUT/TRACK.", file_okay=False)]
 
 

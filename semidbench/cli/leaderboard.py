@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from semidbench.cli.app import Out, TrackName, app
+from semidbench.cli.app import Out, Table, TrackName, app
 
 
 @app.command()
@@ -18,6 +18,9 @@ def leaderboard(
     format: Annotated[
         Literal["table", "md", "csv", "json", "latex"], typer.Option(help="table is for the terminal.")
     ] = "table",
+    table: Annotated[
+        Table | None, typer.Option(help="Only the rows of a published table; fewer pairs, another correction.")
+    ] = None,
     unit: Annotated[
         Literal["case", "seed"], typer.Option(help="What the t-tests pair: test items and users, or seeds.")
     ] = "case",
@@ -32,8 +35,9 @@ def leaderboard(
 
     from semidbench import tables
     from semidbench.leaderboards import leaderboard as build
+    from semidbench.published import table_rows
 
-    board = build(track, out, unit=unit)
+    board = build(track, out, unit=unit, rows=table_rows(table) if table else None)
     if format == "table":
         Console().print(tables.to_rich(board))
         return

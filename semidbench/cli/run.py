@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semidbench.cli.app import Out, TrackName, app
+from semidbench.cli.app import Out, Table, TrackName, app
 from semidbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def run(
             help="A row as embedder/quantizer/layout, e.g. content/rq-kmeans/shared; options in brackets: "
             "search[epochs=3]/rq-kmeans/shared. Repeat it for more rows. Default: the track's rows."
         ),
+    ] = None,
+    table: Annotated[
+        Table | None, typer.Option(help="The rows of the paper's Table 1, 2 or 3, extra rows of ours, or all of these.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Run seeds 0 to SEEDS-1. Default: as the track plans.")] = None,
     data: Annotated[
@@ -54,6 +57,8 @@ def run(
     semidbench run                              the demo: minutes on a laptop
     semidbench run --track ml-small --data DIR  MovieLens ml-latest-small
     semidbench run --scheme content/rq-kmeans/shared --seeds 5
+    semidbench run --table 2                    the rows of the paper's Table 2
+    semidbench run --table extra                rows of ours beside its tables; all: every one
     """
     from rich.console import Console
 
@@ -68,6 +73,7 @@ def run(
                 track,
                 scheme or (),
                 seeds,
+                table=table,
                 data=data,
                 out=out,
                 cache=cache,
@@ -82,7 +88,7 @@ def run(
         console.print(str(error), markup=False, soft_wrap=True)
         if not typer.confirm("Leave out what is missing and run the rest?", err=True):
             raise
-        return run(track, scheme, seeds, data, out, cache, split, device, True, traceback)
+        return run(track, scheme, table, seeds, data, out, cache, split, device, True, traceback)
     except UserError as error:
         if traceback and error.__cause__:
             import traceback as printer

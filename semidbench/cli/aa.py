@@ -1,0 +1,46 @@
+"""`semidbench aa`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from semidbench.cli.app import Out, TrackName, app
+
+
+@app.command()
+def aa(
+    scheme: Annotated[str, typer.Option(help="The row to compare with itself, e.g. content/rq-kmeans/shared.")],
+    track: TrackName = "demo",
+    out: Out = Path("semidbench-results"),
+    size: Annotated[int, typer.Option(help="Seeds in each of the two sets.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Random pairs of disjoint sets.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    family: Annotated[
+        int | None, typer.Option(help="m of the Bonferroni correction. Default: the pairs of the track's planned rows.")
+    ] = None,
+    unit: Annotated[
+        Literal["case", "seed"], typer.Option(help="What the t-tests pair: test items and users, or seeds.")
+    ] = "case",
+    format: Annotated[Literal["table", "md", "json"], typer.Option(help="table is for the terminal.")] = "table",
+) -> None:
+    """How often do the tests tell a scheme from itself? From the results in OUT/TRACK; trains nothing, needs no torch.
+
+    \b
+    semidbench run --track demo --scheme content/rq-kmeans/shared --seeds 24 --out aa
+    semidbench aa --track demo --scheme content/rq-kmeans/shared --out aa
+    """
+    from rich.console import Console
+
+    from semidbench import aa_report
+    from semidbench.aa import false_alarms
+    from semidbench.terminal import rich_table
+
+    found = false_alarms(track, scheme, out, size=size, repeats=repeats, seed=seed, family=family, unit=unit)
+    if format == "table":
+        Console().print(rich_table(aa_report.alarms_grid(found), aa_report.aa_caption(found)))
+        return
+    sys.stdout.write(aa_report.to_markdown(found) if format == "md" else aa_report.to_json(found))

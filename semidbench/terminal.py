@@ -1,0 +1,60 @@
+"""Grids of marked cells for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from semidbench.grids import Cell, Grid
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_NAMES = ("Row", "Scheme", "Claim")  # what may break over lines
+
+
+def rich_table(grid: Grid, notes: Sequence[str]) -> Table:
+    """A grid with notes beneath, for 80 columns or more. Only names may break anywhere."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=grid.title,
+        caption=Text("\n".join(notes)),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+    )
+    for header in grid.headers:
+        table.add_column(_narrow(header), overflow="fold", no_wrap=header not in _NAMES)
+    for row in grid.rows:
+        cells = zip(grid.headers, row, strict=True)
+        table.add_row(
+            *(
+                Text.assemble(
+                    (cell.text if header in _NAMES else _narrow(cell.text), _style(cell)),
+                    f" [{cell.beats}]" if cell.beats else "",
+                )
+                for header, cell in cells
+            )
+        )
+    return table
+
+
+def _narrow(text: str) -> str:
+    """Broken where it reads well."""
+    for before, after in (
+        ("Search ", "Search\n"),
+        ("Recommendation ", "Rec.\n"),
+        ("largest ", "largest\n"),
+        (" (", "\n("),
+        (", ", "\n"),
+        (": ", "\n"),
+    ):
+        text = text.replace(before, after)
+    return text
+
+
+def _style(cell: Cell) -> str:
+    return "bold" if cell.best else "underline" if cell.second else ""
