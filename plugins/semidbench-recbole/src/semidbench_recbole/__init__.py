@@ -1,1 +1,1 @@
-"""Collaborative item embeddings for semidbench: ENMF through RecBole."""
+"""Collaborative item embeddings and ENMF as a ranker for semidbench, through RecBole."""

@@ -7,4 +7,9 @@ from semidbench import Register, hookimpl
 
 @hookimpl
 def semidbench_register_embedders(register: Register) -> None:
-    register("rec", "semidbench_recbole.embedder:Enmf")
+    register("rec", "semidbench_recbole.embedder:Rec")
+
+
+@hookimpl
+def semidbench_register_rankers(register: Register) -> None:
+    register("enmf", "semidbench_recbole.ranker:Enmf")

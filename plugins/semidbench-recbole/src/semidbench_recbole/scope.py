@@ -1,4 +1,4 @@
-"""A scope in which RecBole 1.2.1 runs beside NumPy 2 and leaves the process as it found it."""
+"""A scope in which RecBole 1.2.1 runs beside NumPy 2 and current SciPy, and leaves the process as it found it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 
 # NumPy 2 dropped the first three, which RecBole reads; RecBole's Config sets the others.
@@ -29,6 +31,7 @@ def recbole_scope(folder: Path, threads: int) -> Iterator[None]:
     with (
         contextlib.chdir(folder),
         _numpy_names(),
+        _sparse_update(),
         _arguments(),
         _environment(),
         _torch_settings(threads),
@@ -50,6 +53,24 @@ def _numpy_names() -> Iterator[None]:
         for name in names:
             vars(np).pop(name, None)
         vars(np).update(before)
+
+
+@contextlib.contextmanager
+def _sparse_update() -> Iterator[None]:
+    """Newer SciPy has no `dok_matrix._update`, with which RecBole fills an empty matrix."""
+    if hasattr(scipy.sparse.dok_matrix, "_update"):
+        yield
+        return
+    scipy.sparse.dok_matrix._update = _fill
+    try:
+        yield
+    finally:
+        del scipy.sparse.dok_matrix._update
+
+
+def _fill(matrix: Any, entries: Mapping[tuple[int, int], float]) -> None:
+    for place, value in entries.items():
+        matrix.setdefault(place, value)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from recbole.model.general_recommender.enmf import ENMF
-from recbole.trainer import Trainer
 from torch import Tensor
 
 
@@ -16,11 +14,14 @@ class FastEnmf(ENMF):  # type: ignore[misc]
 
     RecBole multiplies every user with each item of the longest history, an array (batch, longest, dim), and sums
     outer products of an array (items, dim, dim): a gigabyte each for 3,650 items, 610 users and 256 dimensions.
-    Here both are matrix products.
+    Here both are matrix products; the first only where its array (batch, items) is the smaller one.
     """
 
     def forward(self, user: Tensor) -> Tensor:
         """Scores (batch, longest history) of the users' items."""
+        if self.history_item_matrix.shape[1] * self.embedding_size <= self.n_items:
+            gathered: Tensor = super().forward(user)
+            return gathered
         users = self.dropout(self.user_embedding(user)) * self.H_i.weight
         table = self.item_embedding.weight
         # Short histories are padded with item 0; RecBole scores the padding but passes no gradient back to it.
@@ -37,19 +38,3 @@ class FastEnmf(ENMF):  # type: ignore[misc]
         observed = torch.sum((1 - self.negative_weight) * torch.square(positive) - 2 * positive)
         loss: Tensor = self.negative_weight * everything + observed + self.reg_loss()
         return loss
-
-
-class _ReportingTrainer(Trainer):  # type: ignore[misc]
-    report: Callable[[int], None]
-
-    def _train_epoch(self, train_data: Any, epoch_idx: int, *rest: Any, **named: Any) -> Any:
-        loss = super()._train_epoch(train_data, epoch_idx, *rest, **named)
-        self.report(epoch_idx + 1)
-        return loss
-
-
-def reporting_trainer(config: Any, model: ENMF, report: Callable[[int], None]) -> Any:
-    """RecBole's trainer, which calls `report` with the number of finished epochs."""
-    trainer = _ReportingTrainer(config, model)
-    trainer.report = report
-    return trainer

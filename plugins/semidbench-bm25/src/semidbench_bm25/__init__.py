@@ -1,0 +1,1 @@
+"""The BM25 ranker for semidbench: words of a query, or of a history's items, in the items' texts."""
