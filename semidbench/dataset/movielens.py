@@ -1,9 +1,10 @@
-"""MovieLens in the format of ml-latest-small, joined with descriptions: catalogue and interactions."""
+"""MovieLens as GroupLens publishes it, joined with descriptions: catalogue and interactions."""
 
 from __future__ import annotations
 
 import re
-from array import array
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import numpy as np
 
 from semidbench import track
 from semidbench.api import Catalogue, Interactions, Ints
+from semidbench.dataset.descriptions import NOTHING, Described, read_descriptions
+from semidbench.dataset.genome import read_genome
 from semidbench.dataset.item_text import item_text
-from semidbench.dataset.sources import Sources, find_sources, read_bytes
+from semidbench.dataset.notes import counted
+from semidbench.dataset.ratings import Ratings, are_in, read_ratings, refuse_unknown
+from semidbench.dataset.sources import ReleaseFiles, find_descriptions, find_release
 from semidbench.dataset.table import read_table
 from semidbench.errors import UserError
 
@@ -50,49 +55,39 @@ class _Movie:
     genres: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Ratings:
-    """All ratings, int64, sorted by userId, timestamp, movieId."""
-
-    users: Ints
-    movies: Ints
-    timestamps: Ints
-
-
 def read_movielens(section: track.MovieLens, data: Path) -> MovieLensData:
-    """Read the files that `find_sources` finds under `data`.
+    """Read the release's files and the descriptions under `data` (see semidbench.dataset.sources).
 
-    Every rating is an interaction. Items with fewer than `min_ratings` ratings are left out with their
-    interactions, then users without any. A user's interactions are ordered by timestamp, then movieId.
+    Every rating is an interaction. First movies without a description are left out with their ratings, where
+    the section says so; then all but each user's last ratings; then movies with fewer ratings than
+    `min_ratings`, with theirs; then users without any. A user's interactions are ordered by timestamp, then
+    movieId.
 
     Raises:
         UserError: a file is missing, damaged or inconsistent; the message names file and line.
     """
-    sources = find_sources(data)
-    movies = _read_movies(sources)
-    ratings = _read_ratings(sources, movies)
-    tags, blank_tags = _read_tags(sources, movies)
-    described, strangers = _read_descriptions(sources, movies)
+    files = find_release(section, data)
+    described_in = find_descriptions(data)
+    movies = _read_movies(files)
+    described, strangers = read_descriptions(described_in, movies.keys(), files)
+    notes = _described_notes(section, described_in, movies, described)
+    known = np.array(sorted(movies), dtype=np.int64)
+    wanted = known[[not section.described_only or bool(described.get(movie, NOTHING).text) for movie in known.tolist()]]
+    ratings = read_ratings(files.file("ratings"), known, wanted, section.last_interactions)
+    tags, blank_tags = _read_tags(files, movies, section.max_tags)
+    genome = read_genome(files, known, section.genome_tags) if section.genome_tags else {}
 
-    movie_ids, interactions, notes = _keep(section.min_ratings, movies, ratings)
-    kept = [movies[movie] for movie in movie_ids.tolist()]
-    descriptions = [described.get(movie, ("", ()))[0] for movie in movie_ids.tolist()]
-    item_tags = [tags.get(movie, ()) for movie in movie_ids.tolist()]
-    catalogue = Catalogue(
-        texts=tuple(
-            item_text(movie.title, movie.year, movie.genres, item_tags[row], descriptions[row])
-            for row, movie in enumerate(kept)
+    movie_ids, interactions, left_out = _keep(section, wanted, ratings)
+    of_item = [described.get(movie, NOTHING) for movie in movie_ids.tolist()]
+    catalogue = _catalogue(movie_ids, movies, of_item, tags, genome)
+    notes += left_out + counted(
+        (int((catalogue.years == 0).sum()), "items without a year in their title"),
+        (sum(not genres for genres in catalogue.categories), "items without genres"),
+        (sum(not text for text in catalogue.descriptions), "items without a description"),
+        (
+            len(movie_ids) - sum(movie in genome for movie in movie_ids.tolist()) if genome else 0,
+            "items without a genome",
         ),
-        titles=tuple(movie.title for movie in kept),
-        years=np.array([movie.year for movie in kept], dtype=np.int64),
-        categories=tuple(movie.genres for movie in kept),
-        tags=tuple(item_tags),
-        descriptions=tuple(descriptions),
-    )
-    notes += _counted(
-        (sum(not movie.year for movie in kept), "items without a year in their title"),
-        (sum(not movie.genres for movie in kept), "items without genres"),
-        (sum(not text for text in descriptions), "items without a description"),
         (blank_tags, "blank tags in tags.csv, dropped"),
         (strangers, "descriptions of movies that movies.csv does not have, ignored"),
     )
@@ -101,7 +96,7 @@ def read_movielens(section: track.MovieLens, data: Path) -> MovieLensData:
         interactions=interactions,
         movie_ids=movie_ids,
         dropped=frozenset(movies) - frozenset(movie_ids.tolist()),
-        cast=tuple(described.get(movie, ("", ()))[1] for movie in movie_ids.tolist()),
+        cast=tuple(item.cast for item in of_item),
         notes=tuple(notes),
     )
 
@@ -120,9 +115,9 @@ def _turn(title: str) -> str:
     return f"{found[2]}{'' if found[2].endswith(chr(39)) else ' '}{found[1]}"
 
 
-def _read_movies(sources: Sources) -> dict[int, _Movie]:
+def _read_movies(files: ReleaseFiles) -> dict[int, _Movie]:
     movies: dict[int, _Movie] = {}
-    for row in read_table(*sources.read("movies"), ("movieId", "title", "genres")):
+    for row in read_table(files.file("movies"), ("movieId", "title", "genres")):
         movie = row.integer(0, "movieId")
         raw = row.fields[1].strip()
         if movie in movies:
@@ -139,33 +134,19 @@ def _read_movies(sources: Sources) -> dict[int, _Movie]:
     return movies
 
 
-def _read_ratings(sources: Sources, movies: dict[int, _Movie]) -> _Ratings:
-    source, content = sources.read("ratings")
-    columns = [array("q") for _ in range(4)]  # user, movie, timestamp, line
-    unknown: list[tuple[int, int]] = []
-    for row in read_table(source, content, ("userId", "movieId", "rating", "timestamp")):
-        user, movie = row.integer(0, "userId"), row.integer(1, "movieId")
-        row.number(2, "rating")
-        if movie not in movies:
-            unknown.append((row.line, movie))
-        for column, number in zip(columns, (user, movie, row.integer(3, "timestamp"), row.line), strict=True):
-            column.append(number)
-    _refuse_unknown(source, "ratings", unknown)
-    users, items, timestamps, lines = (np.array(column, dtype=np.int64) for column in columns)
-    if not len(users):
-        raise UserError(f"{source} has no ratings. Put the complete file there")
-    _refuse_duplicates(source, users, items, lines)
-    order = np.lexsort((items, timestamps, users))
-    return _Ratings(users[order], items[order], timestamps[order])
+def _read_tags(
+    files: ReleaseFiles, movies: Mapping[int, _Movie], most: int | None
+) -> tuple[dict[int, tuple[str, ...]], int]:
+    """Tags by movieId, distinct but for case, in the order first given; how many were blank.
 
-
-def _read_tags(sources: Sources, movies: dict[int, _Movie]) -> tuple[dict[int, tuple[str, ...]], int]:
-    """Tags by movieId, distinct but for case, in the order first given; how many were blank."""
-    source, content = sources.read("tags")
+    Of a movie with more than `most` tags those that were given most often are kept, the earlier of two that
+    were given equally often.
+    """
+    file = files.file("tags")
     given: list[tuple[int, int, str]] = []
     unknown: list[tuple[int, int]] = []
     blank = 0
-    for row in read_table(source, content, ("userId", "movieId", "tag", "timestamp")):
+    for row in read_table(file, ("userId", "movieId", "tag", "timestamp")):
         movie, tag = row.integer(1, "movieId"), " ".join(row.fields[2].split())
         if movie not in movies:
             unknown.append((row.line, movie))
@@ -173,73 +154,80 @@ def _read_tags(sources: Sources, movies: dict[int, _Movie]) -> tuple[dict[int, t
             blank += 1
         else:
             given.append((row.integer(3, "timestamp"), movie, tag))
-    _refuse_unknown(source, "tags", unknown)
-    tags: dict[int, dict[str, str]] = {}
+    refuse_unknown(file.source, "tags", unknown)
+    first: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    often: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for _, movie, tag in sorted(given, key=lambda entry: entry[0]):
-        tags.setdefault(movie, {}).setdefault(tag.casefold(), tag)
-    return {movie: tuple(distinct.values()) for movie, distinct in tags.items()}, blank
+        first[movie].setdefault(tag.casefold(), tag)
+        often[movie][tag.casefold()] += 1
+    kept = {movie: {tag for tag, _ in counts.most_common(most)} for movie, counts in often.items()}
+    tags = {movie: tuple(text for tag, text in own.items() if tag in kept[movie]) for movie, own in first.items()}
+    return tags, blank
 
 
-def _read_descriptions(
-    sources: Sources, movies: dict[int, _Movie]
-) -> tuple[dict[int, tuple[str, tuple[str, ...]]], int]:
-    """Description and cast by movieId; how many rows are of movies not in movies.csv."""
-    content = read_bytes(sources.descriptions)
-    found: dict[int, tuple[str, tuple[str, ...]]] = {}
-    for row in read_table(str(sources.descriptions), content, ("movieId", "description"), ("cast",)):
-        movie = row.integer(0, "movieId")
-        if movie in found:
-            raise row.error(f"movieId {movie} is there a second time")
-        names = (name.strip() for name in row.fields[2].split("|"))
-        found[movie] = (" ".join(row.fields[1].split()), tuple(name for name in names if name))
-    return found, sum(movie not in movies for movie in found)
-
-
-def _keep(min_ratings: int, movies: dict[int, _Movie], ratings: _Ratings) -> tuple[Ints, Interactions, list[str]]:
-    """movieIds of the items, interactions renumbered densely, and notes on what was left out."""
-    rated, counts = np.unique(ratings.movies, return_counts=True)
-    movie_ids = rated[counts >= min_ratings]
-    if not len(movie_ids):
+def _described_notes(
+    section: track.MovieLens, path: Path, movies: Mapping[int, _Movie], described: Mapping[int, Described]
+) -> list[str]:
+    """What is left out for want of a description; an error if too few movies have one."""
+    count = sum(bool(each.text) for each in described.values())
+    if count < section.min_described * len(movies):
         raise UserError(
-            f"no movie has {min_ratings} or more ratings (min_ratings of the track). Use the complete ratings.csv"
+            f"{path} describes {count:,} of the {len(movies):,} movies of {section.release} "
+            f"({count / len(movies):.1%}), and the track needs {section.min_described:.0%} (min_described). "
+            "Complete it and run again"
         )
-    kept = np.isin(ratings.movies, movie_ids)
+    left_out = len(movies) - count if section.described_only else 0
+    return counted((left_out, "movies without a description, left out"))
+
+
+def _catalogue(
+    movie_ids: Ints,
+    movies: Mapping[int, _Movie],
+    described: Sequence[Described],
+    tags: Mapping[int, tuple[str, ...]],
+    genome: Mapping[int, tuple[str, ...]],
+) -> Catalogue:
+    ids = movie_ids.tolist()
+    kept = [movies[movie] for movie in ids]
+    item_tags = [tags.get(movie, ()) for movie in ids]
+    return Catalogue(
+        texts=tuple(
+            item_text(
+                movie.title, movie.year, movie.genres, item_tags[row], described[row].text, genome.get(ids[row], ())
+            )
+            for row, movie in enumerate(kept)
+        ),
+        titles=tuple(movie.title for movie in kept),
+        years=np.array([movie.year for movie in kept], dtype=np.int64),
+        categories=tuple(movie.genres for movie in kept),
+        tags=tuple(item_tags),
+        descriptions=tuple(each.text for each in described),
+    )
+
+
+def _keep(section: track.MovieLens, wanted: Ints, ratings: Ratings) -> tuple[Ints, Interactions, list[str]]:
+    """movieIds of the items, interactions renumbered densely, and notes on what was left out."""
+    counts = np.bincount(np.searchsorted(wanted, ratings.movies), minlength=len(wanted))
+    movie_ids = wanted[counts >= section.min_ratings]
+    kept = are_in(ratings.movies, movie_ids)
+    if not kept.any():
+        raise UserError(
+            f"no movie has {max(section.min_ratings, 1)} or more ratings (min_ratings of the track). "
+            "Use the complete ratings.csv"
+        )
     user_ids, users = np.unique(ratings.users[kept], return_inverse=True)
     interactions = Interactions(
         users=users.astype(np.int64),
         items=np.searchsorted(movie_ids, ratings.movies[kept]).astype(np.int64),
         timestamps=ratings.timestamps[kept],
     )
-    notes = _counted(
-        (len(movies) - len(movie_ids), f"movies with fewer than {min_ratings} ratings, left out"),
+    earlier = ratings.total - ratings.of_others - len(ratings.users)
+    notes = counted(
+        (ratings.of_others, "ratings of those movies, left out"),
+        (earlier, f"ratings before a user's last {section.last_interactions}, left out"),
+        (len(wanted) - len(movie_ids), f"movies with fewer than {section.min_ratings} ratings, left out"),
         (int((~kept).sum()), "ratings of those movies, left out"),
-        (len(np.unique(ratings.users)) - len(user_ids), "users without any other rating, left out"),
+        (len(ratings.all_users) - len(user_ids), "users without any other rating, left out"),
         (int((np.bincount(users) == 1).sum()), "users with one interaction (kept in training, no test case)"),
     )
     return movie_ids, interactions, notes
-
-
-def _refuse_unknown(source: str, what: str, unknown: list[tuple[int, int]]) -> None:
-    if unknown:
-        line, movie = unknown[0]
-        raise UserError(
-            f"{source}: {len(unknown)} {what} are of movies that movies.csv does not have, the first on line {line} "
-            f"(movieId {movie}). Use files of one MovieLens release"
-        )
-
-
-def _refuse_duplicates(source: str, users: Ints, items: Ints, lines: Ints) -> None:
-    order = np.lexsort((lines, items, users))
-    again = (np.diff(users[order]) == 0) & (np.diff(items[order]) == 0)
-    if again.any():
-        pairs = np.stack([lines[order][:-1][again], lines[order][1:][again]], axis=1)
-        first, second = pairs[np.argmin(pairs[:, 1])].tolist()
-        row = int(np.flatnonzero(lines == second)[0])
-        raise UserError(
-            f"{source}: {int(again.sum())} duplicate ratings of one movie by one user, the first on lines {first} and "
-            f"{second} (user {users[row]}, movie {items[row]}). Keep one of each and run again"
-        )
-
-
-def _counted(*facts: tuple[int, str]) -> list[str]:
-    return [f"{what}: {count:,}" for count, what in facts if count]

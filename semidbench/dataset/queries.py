@@ -73,15 +73,18 @@ def write_queries(
     Raises:
         UserError: every query one could write for an item holds its title.
     """
+    seed = section.queries_seed
+    if seed is None:
+        raise ValueError("a section whose queries are read from a file has no seed to write some with")
     facets = item_facets(catalogue, cast)
     train = []
     for row, item in enumerate(facets):
-        rng = np.random.default_rng([section.queries_seed, row, TRAIN])
+        rng = np.random.default_rng([seed, row, TRAIN])
         train.append(_training_queries(item, section.train_queries, rng))
     taken = frozenset(query.text for written in train for query in written)
     test = []
     for row, item in enumerate(facets):
-        rng = np.random.default_rng([section.queries_seed, row, TEST])
+        rng = np.random.default_rng([seed, row, TEST])
         originals = [query.intent for query in train[row]]
         test.append(_paraphrases(originals, item, section.test_queries, taken, rng))
     return _flat(train), _flat(test)
@@ -122,7 +125,7 @@ def _acceptable(draw: Callable[[], _Query], item: Facets, written: Sequence[_Que
     if repeat is None:
         raise UserError(
             f"no query for {item.title!r} could be written without its title. "
-            "Provide all queries in a queries*.jsonl beside the data"
+            'Use a track with queries = "file", and provide all of them in queries.jsonl'
         )
     return repeat
 

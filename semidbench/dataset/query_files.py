@@ -1,62 +1,91 @@
-"""Queries from a JSONL file instead of written ones (for example by a language model)."""
+"""Queries from a JSONL file: a language model's, or those of a log."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from semidbench import track
 from semidbench.api import Queries
 from semidbench.dataset.facets import title_pattern
-from semidbench.dataset.movielens import MovieLensData
-from semidbench.dataset.sources import read_bytes
-from semidbench.dataset.table import decode
+from semidbench.dataset.table import text_lines
 from semidbench.errors import UserError
 
-_FIELDS = {"movieId": int, "split": str, "text": str}
 _SPLITS = ("train", "test")
 
 
-def read_queries(
-    path: Path, section: track.MovieLens, movies: MovieLensData
-) -> tuple[Queries, Queries, tuple[str, ...]]:
-    """Training queries, test queries and notes from lines `{"movieId": int, "split": "train"|"test", "text": str}`.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The items that queries may be for.
 
-    Each item needs `train_queries` and `test_queries` of them; the i-th test query of an item is taken for a
-    paraphrase of its i-th training query. Lines about movies that the catalogue left out are skipped.
+    Attributes:
+        field: of a line, the one that names the item.
+        kinds: types that this field may have.
+        rows: each item's row, by its name as text.
+        dropped: names, as text, of items that were left out: lines about them are skipped.
+        titles: by row.
+        known_in: the file that lists all items, for messages.
+    """
+
+    field: str
+    kinds: tuple[type, ...]
+    rows: Mapping[str, int]
+    dropped: Collection[str]
+    titles: Sequence[str]
+    known_in: str
+
+
+def read_queries(
+    path: Path, asked: Asked, train: int | None, test: int | None
+) -> tuple[Queries, Queries, tuple[str, ...]]:
+    """Training queries, test queries and notes from lines `{FIELD: name, "split": "train"|"test", "text": str}`.
+
+    Each item needs exactly `train` and `test` of them, where these are given; the i-th test query of an item is
+    taken for a paraphrase of its i-th training query. Otherwise an item has as many as there are, and each
+    split needs one query at least.
 
     Raises:
-        UserError: a line is malformed or about an unknown movie, a count is wrong, or a test query equals a
-            training query; the message names the line.
+        UserError: a line is malformed or about an unknown item, a count is wrong, or a test query equals a
+            training query but for case, spaces and Unicode's compatible forms; the message names the line.
     """
-    items = {movie: row for row, movie in enumerate(movies.movie_ids.tolist())}
-    texts: dict[str, list[list[str]]] = {split: [[] for _ in items] for split in _SPLITS}
+    texts: dict[str, list[list[str]]] = {split: [[] for _ in asked.titles] for split in _SPLITS}
     first_line: dict[str, dict[str, int]] = {split: {} for split in _SPLITS}
-    patterns = [title_pattern(title) for title in movies.catalogue.titles]
+    patterns = [title_pattern(title) for title in asked.titles]
     leaks = 0
-    for line, movie, split, text in _lines(path):
-        if movie not in items:
-            if movie not in movies.dropped:
-                raise _error(path, line, f"movieId {movie} is not in movies.csv")
+    for line, item, split, text in _lines(path, asked):
+        if item not in asked.rows:
+            if item not in asked.dropped:
+                raise _error(path, line, f"{asked.field} {item} is not in {asked.known_in}")
             continue
-        texts[split][items[movie]].append(text)
-        first_line[split].setdefault(text, line)
-        leaks += bool(patterns[items[movie]].search(text))
-    _check_counts(path, section, movies, texts)
+        row = asked.rows[item]
+        texts[split][row].append(text)
+        first_line[split].setdefault(normal_form(text), line)
+        leaks += bool(patterns[row].search(text))
+    names = list(asked.rows)
+    for split, wanted in (("train", train), ("test", test)):
+        _check_counts(path, asked.field, names, split, texts[split], wanted)
     for text, line in first_line["test"].items():
         if text in first_line["train"]:
-            raise _error(
-                path, line, f"test query {text!r} is also a training query, on line {first_line['train'][text]}"
-            )
-    notes = (f"queries that hold their movie's title or a distinctive word of it: {leaks:,}",) if leaks else ()
+            there = first_line["train"][text]
+            raise _error(path, line, f"test query {text!r} is also a training query, on line {there}")
+    notes = (f"queries that hold their item's title or a distinctive word of it: {leaks:,}",) if leaks else ()
     return _queries(texts["train"]), _queries(texts["test"]), notes
 
 
-def _lines(path: Path) -> Iterator[tuple[int, int, str, str]]:
-    for line, raw in enumerate(decode(str(path), read_bytes(path)).split("\n"), start=1):
+def normal_form(text: str) -> str:
+    """What two texts have in common that differ in case, spaces or Unicode's compatible forms only."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _lines(path: Path, asked: Asked) -> Iterator[tuple[int, str, str, str]]:
+    """Line, item, split and text of each record."""
+    fields: dict[str, tuple[type, ...]] = {asked.field: asked.kinds, "split": (str,), "text": (str,)}
+    for line, raw in enumerate(text_lines(path), start=1):
         if not raw.strip():
             continue
         try:
@@ -65,35 +94,43 @@ def _lines(path: Path) -> Iterator[tuple[int, int, str, str]]:
             raise _error(path, line, f"not valid JSON ({error})") from error
         if not isinstance(record, dict):
             raise _error(path, line, "not a JSON object")
-        for field, kind in _FIELDS.items():
-            if field not in record:
-                raise _error(path, line, f"no field {field!r}")
-            if not isinstance(record[field], kind) or isinstance(record[field], bool):
-                raise _error(path, line, f"{field} {record[field]!r} is not of type {kind.__name__}")
-        unknown = sorted(set(record) - set(_FIELDS))
-        if unknown:
-            raise _error(path, line, f"unknown field {unknown[0]!r}; the fields are {', '.join(_FIELDS)}")
+        _check_fields(path, line, record, fields)
         if record["split"] not in _SPLITS:
             raise _error(path, line, f"split {record['split']!r} is neither 'train' nor 'test'")
         text = " ".join(record["text"].split())
         if not text:
             raise _error(path, line, "text is blank")
-        yield line, record["movieId"], record["split"], text
+        yield line, str(record[asked.field]).strip(), record["split"], text
+
+
+def _check_fields(path: Path, line: int, record: dict[str, Any], fields: Mapping[str, tuple[type, ...]]) -> None:
+    for field, kinds in fields.items():
+        if field not in record:
+            raise _error(path, line, f"no field {field!r}")
+        if not isinstance(record[field], kinds) or isinstance(record[field], bool):
+            named = " or ".join(kind.__name__ for kind in kinds)
+            raise _error(path, line, f"{field} {record[field]!r} is not of type {named}")
+    unknown = sorted(set(record) - set(fields))
+    if unknown:
+        raise _error(path, line, f"unknown field {unknown[0]!r}; the fields are {', '.join(fields)}")
 
 
 def _check_counts(
-    path: Path, section: track.MovieLens, movies: MovieLensData, texts: dict[str, list[list[str]]]
+    path: Path, field: str, names: Sequence[str], split: str, texts: Sequence[Sequence[str]], wanted: int | None
 ) -> None:
-    for split, wanted in (("train", section.train_queries), ("test", section.test_queries)):
-        for row, given in enumerate(texts[split]):
-            if len(given) != wanted:
-                raise UserError(
-                    f"{path}: movieId {movies.movie_ids[row]} has {len(given)} {split} queries, not {wanted}. "
-                    "Add or remove lines and run again"
-                )
+    if wanted is None:
+        if not any(texts):
+            raise UserError(f"{path} has no {split} queries of items that are kept. Add some and run again")
+        return
+    for row, given in enumerate(texts):
+        if len(given) != wanted:
+            raise UserError(
+                f"{path}: {field} {names[row]} has {len(given)} {split} queries, not {wanted}. "
+                "Add or remove lines and run again"
+            )
 
 
-def _queries(texts: list[list[str]]) -> Queries:
+def _queries(texts: Sequence[Sequence[str]]) -> Queries:
     counts = [len(given) for given in texts]
     return Queries(
         items=np.repeat(np.arange(len(texts), dtype=np.int64), counts),

@@ -1,138 +1,153 @@
-"""Where the MovieLens files lie: an unpacked folder, the official zip, or a folder that holds either."""
+"""Where the files of a MovieLens dataset lie: an unpacked folder or the official zip, descriptions and queries."""
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from semidbench import track
+from semidbench.dataset.releases import RELEASES, Release
+from semidbench.dataset.table import CsvFile, csv_file
 from semidbench.errors import UserError
 
 ROLES = ("movies", "ratings", "tags")
-HOME = "https://grouplens.org/datasets/movielens/latest/"
-DATA_MUST_HOLD = (
-    f"--data DIR must hold MovieLens ml-latest-small (the zip from {HOME} or its unpacked folder) and a "
-    "descriptions*.csv with the columns movieId, description"
-)
+GENOME_ROLES = ("genome-scores", "genome-tags")
+QUERIES = "queries.jsonl"
+DESCRIPTIONS = "descriptions*.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """The files of a MovieLens dataset. `ratings` is a folder or a zip; the others are files."""
+class ReleaseFiles:
+    """The CSV files of a release in `path`: a folder or a zip."""
 
-    ratings: Path
-    descriptions: Path
-    queries: Path | None
+    release: Release
+    path: Path
 
-    def read(self, role: str) -> tuple[str, bytes]:
-        """Name (for messages) and bytes of movies.csv, ratings.csv or tags.csv.
+    def file(self, role: str) -> CsvFile:
+        """movies.csv, ratings.csv, tags.csv, links.csv, genome-scores.csv or genome-tags.csv.
 
-        Raises:
-            UserError: it cannot be read, or the zip is damaged.
+        Opening it raises a UserError if it is not there; so does reading from a damaged zip.
         """
         name = f"{role}.csv"
-        if self.ratings.is_dir():
-            return str(self.ratings / name), read_bytes(self.ratings / name)
+        if self.path.is_dir():
+            if not (self.path / name).is_file():
+                raise UserError(f"{self.path} has no {name}. Unpack all of {self.release.name} there")
+            return csv_file(self.path / name)
+        return CsvFile(f"{self.path}:{name}", lambda: self._unpacked(name))
+
+    @contextmanager
+    def _unpacked(self, name: str) -> Iterator[IO[bytes]]:
         try:
-            with zipfile.ZipFile(self.ratings) as archive:
-                member = _member(archive, self.ratings, name)
-                return f"{self.ratings}:{member}", archive.read(member)
+            with zipfile.ZipFile(self.path) as archive, archive.open(_member(archive, self, name)) as content:
+                yield content
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise UserError(
-                f"cannot unpack {name} from {self.ratings}: {error}. The zip is truncated or damaged: "
-                f"download it again from {HOME}"
+                f"cannot unpack {name} from {self.path}: {error}. The zip is truncated or damaged: "
+                f"download it again from {self.release.page}"
             ) from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes, or a UserError that names it."""
+def must_hold(section: track.MovieLens) -> str:
+    """What a data folder of that section has in it, for messages."""
+    release = RELEASES[section.release]
+    asked = f", and a {QUERIES}" if section.queries == "file" else ""
+    return (
+        f"--data DIR must hold MovieLens {release.name} (the zip from {release.page} or its unpacked folder) and a "
+        f"{DESCRIPTIONS} with the columns movieId (or imdbId or tmdbId), description{asked}"
+    )
+
+
+def find_release(section: track.MovieLens, data: Path) -> ReleaseFiles:
+    """The release's files: `data` itself, if it is the zip or the unpacked folder, or one of these in it.
+
+    Raises:
+        UserError: they are not there, or not complete.
+    """
+    release = RELEASES[section.release]
+    if not data.exists():
+        raise UserError(f"data folder {data} does not exist. {must_hold(section)}")
+    if data.is_file():
+        if data.suffix.lower() != ".zip":
+            raise UserError(f"{data} is neither a folder nor a .zip. {must_hold(section)}")
+        return ReleaseFiles(release, data)
+    for folder in (data, data / release.name):
+        missing = [f"{role}.csv" for role in ROLES if not (folder / f"{role}.csv").is_file()]
+        if not missing:
+            return ReleaseFiles(release, folder)
+        if len(missing) < len(ROLES):
+            raise UserError(
+                f"{folder} has no {', '.join(missing)}. Unpack all of {release.name} there, from {release.page}"
+            )
+    if (data / release.archive).is_file():
+        return ReleaseFiles(release, data / release.archive)
+    raise UserError(
+        f"no MovieLens data in {data}: looked for movies.csv, ratings.csv and tags.csv there and in {release.name}/, "
+        f"and for {release.archive}. {must_hold(section)}"
+    )
+
+
+def find_descriptions(data: Path) -> Path:
+    """The one descriptions*.csv in `data` or a direct subfolder of it (beside it, if `data` is a zip).
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    found = _the_one(data, DESCRIPTIONS)
+    if found is None:
+        raise UserError(
+            f"no {DESCRIPTIONS} in {_folder(data)} or its direct subfolders. Provide one CSV with the columns movieId "
+            "(or imdbId or tmdbId), description (and, optionally, cast: names separated by |)"
+        )
+    return found
+
+
+def find_queries(data: Path) -> Path | None:
+    """The one queries.jsonl in `data` or a direct subfolder of it (beside it, if `data` is a zip), if there is one.
+
+    Raises:
+        UserError: there are several.
+    """
+    return _the_one(data, QUERIES)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
-        return path.read_bytes()
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}. Check that it exists and is readable") from error
 
 
-def find_sources(data: Path) -> Sources:
-    """Find the files under `data` (see the module's first line).
-
-    Descriptions and queries are the one `descriptions*.csv` and the one (optional) `queries*.jsonl` in
-    `data` or a direct subfolder of it, or else beside `data`.
-
-    Raises:
-        UserError: something is missing, or there are several candidates.
-    """
-    if not data.exists():
-        raise UserError(f"data folder {data} does not exist. {DATA_MUST_HOLD}")
-    ratings = _find_ratings(data)
-    descriptions = _the_one(data, "descriptions*.csv")
-    if descriptions is None:
-        raise UserError(
-            f"no descriptions*.csv in {data}, its direct subfolders or beside it. "
-            "Provide one CSV with the columns movieId, description (and, optionally, cast: names separated by |)"
-        )
-    return Sources(ratings, descriptions, _the_one(data, "queries*.jsonl"))
-
-
-def source_fingerprint(data: Path) -> dict[str, str]:
-    """SHA-256 in hex of each file that would be read, by role.
-
-    The roles are movies, ratings and tags for a folder, movielens for the zip as a whole; descriptions;
-    and queries where there is such a file.
-
-    Raises:
-        UserError: as `find_sources`.
-    """
-    sources = find_sources(data)
-    if sources.ratings.is_dir():
-        files = {role: sources.ratings / f"{role}.csv" for role in ROLES}
-    else:
-        files = {"movielens": sources.ratings}
-    files["descriptions"] = sources.descriptions
-    if sources.queries:
-        files["queries"] = sources.queries
-    return {role: hashlib.sha256(read_bytes(path)).hexdigest() for role, path in files.items()}
-
-
-def _find_ratings(data: Path) -> Path:
-    if data.is_file():
-        if data.suffix.lower() != ".zip":
-            raise UserError(f"{data} is neither a folder nor a .zip. {DATA_MUST_HOLD}")
-        return data
-    candidates = [data, data / "ml-latest-small"]
-    for folder in candidates:
-        missing = [f"{role}.csv" for role in ROLES if not (folder / f"{role}.csv").is_file()]
-        if not missing:
-            return folder
-        if len(missing) < len(ROLES):
-            raise UserError(f"{folder} has no {', '.join(missing)}. Unpack all of ml-latest-small there, from {HOME}")
-    if (data / "ml-latest-small.zip").is_file():
-        return data / "ml-latest-small.zip"
-    raise UserError(
-        f"no MovieLens data in {data}: looked for movies.csv, ratings.csv and tags.csv there and in ml-latest-small/, "
-        f"and for ml-latest-small.zip. {DATA_MUST_HOLD}"
-    )
+def _folder(data: Path) -> Path:
+    return data.parent if data.is_file() else data
 
 
 def _the_one(data: Path, pattern: str) -> Path | None:
-    """The only file that matches; files beside `data` count only where there is none inside."""
-    root = data if data.is_dir() else data.parent
-    for patterns, folder in (((pattern, f"*/{pattern}"), root), ((pattern,), root.resolve().parent)):
-        found = sorted({path for each in patterns for path in folder.glob(each) if path.is_file()})
-        if len(found) > 1:
-            raise UserError(
-                f"{len(found)} files match {pattern}: {', '.join(map(str, found))}. Keep one, move the others away"
-            )
-        if found:
-            return found[0]
-    return None
+    folder = _folder(data)
+    found = sorted({path for each in (pattern, f"*/{pattern}") for path in folder.glob(each) if path.is_file()})
+    if len(found) > 1:
+        raise UserError(
+            f"{len(found)} files match {pattern}: {', '.join(map(str, found))}. Keep one, move the others away"
+        )
+    return found[0] if found else None
 
 
-def _member(archive: zipfile.ZipFile, path: Path, name: str) -> str:
+def _member(archive: zipfile.ZipFile, files: ReleaseFiles, name: str) -> str:
     members = [member for member in archive.namelist() if member == name or member.endswith(f"/{name}")]
     if len(members) != 1:
         raise UserError(
-            f"{path} holds {len(members) or 'no'} {name}, not one. Use the official ml-latest-small.zip from {HOME}"
+            f"{files.path} holds {len(members) or 'no'} {name}, not one. Use the official {files.release.archive} "
+            f"from {files.release.page}"
         )
     return members[0]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from semidbench.api import Catalogue, Interactions, Ints, Queries, TrainData
 from semidbench.dataset import HeldOut, RawData, Split
+from semidbench.dataset.latest import from_end
 from semidbench.errors import UserError
 
 Mask = NDArray[np.bool_]
@@ -25,15 +26,15 @@ def split(raw: RawData, which: Split) -> tuple[TrainData, HeldOut]:
     Raises:
         UserError: nothing is held out, or no training interaction is left.
     """
-    from_end = _from_end(raw.interactions.users)
+    later = from_end(raw.interactions.users)
     length = np.bincount(raw.interactions.users)[raw.interactions.users]
     if which == "test":
-        held = (from_end == 0) & (length >= 2)
+        held = (later == 0) & (length >= 2)
         kept = ~held
         queries, held_queries = raw.train_queries, raw.test_queries
     else:
-        held = (from_end == 1) & (length >= 3)
-        kept = ~held & ~((from_end == 0) & (length >= 2))
+        held = (later == 1) & (length >= 3)
+        kept = ~held & ~((later == 0) & (length >= 2))
         queries, held_queries = _development_queries(raw.train_queries)
     if not held.any() or not len(held_queries):
         raise UserError(
@@ -57,20 +58,13 @@ def split(raw: RawData, which: Split) -> tuple[TrainData, HeldOut]:
     return train, held_out
 
 
-def _from_end(groups: Ints) -> Ints:
-    """How many entries of the same group follow each entry; equal groups stand together."""
-    order = np.arange(len(groups), dtype=np.int64)
-    last = np.flatnonzero(np.append(np.diff(groups) != 0, True))
-    return last[np.searchsorted(last, order)] - order
-
-
 def _development_queries(queries: Queries) -> tuple[Queries, Queries]:
     order = np.argsort(queries.items, kind="stable")
     items = queries.items[order]
     counts = np.bincount(items)[items] if len(items) else items
     wanted = np.where(counts >= 2, np.maximum(counts // DEVELOPMENT_SHARE, 1), 0)
     held = np.zeros(len(items), dtype=bool)
-    held[order] = _from_end(items) < wanted
+    held[order] = from_end(items) < wanted
     secret = {(int(item), queries.texts[row]) for row, item in enumerate(queries.items) if held[row]}
     repeats = np.array([(int(item), text) in secret for item, text in zip(queries.items, queries.texts, strict=True)])
     return _chosen(queries, ~held & ~repeats if len(held) else held), _chosen(queries, held)

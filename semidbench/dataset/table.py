@@ -5,10 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 from semidbench.errors import UserError
+
+_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A CSV that can be read several times, as a stream: its name for messages, and how to open it."""
+
+    source: str
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +31,7 @@ class Row:
     source: str
     line: int
     fields: tuple[str, ...]
+    counted: str = "line"  # what `line` counts: a Parquet file has rows
 
     def integer(self, field: int, column: str) -> int:
         """That field as an integer (int64).
@@ -51,53 +65,104 @@ class Row:
 
     def error(self, what: str) -> UserError:
         """A UserError about this line."""
-        return UserError(f"{self.source}, line {self.line}: {what}. Correct the line and run again")
+        return UserError(f"{self.source}, {self.counted} {self.line}: {what}. Correct the line and run again")
 
 
-def decode(source: str, content: bytes) -> str:
-    """UTF-8 (with or without a byte order mark) to text.
+def csv_file(path: Path) -> CsvFile:
+    """A CSV on disk. Opening it raises a UserError that names it if it cannot be read."""
+
+    def opened() -> IO[bytes]:
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}. Check that it exists and is readable") from error
+
+    return CsvFile(str(path), opened)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes, or a UserError that names it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}. Check that it exists and is readable") from error
+
+
+def read_lines(source: str, content: IO[bytes]) -> Iterator[str]:
+    """Lines with their ends, of UTF-8 with or without a byte order mark.
 
     Raises:
-        UserError: the file is empty or not UTF-8; the message gives line and byte offset.
+        UserError: a line is not UTF-8; the message gives line and byte offset.
     """
-    if not content.strip():
-        raise UserError(f"{source} is empty. Put the complete file there")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # `utf-8-sig` counts from behind the byte order mark.
-        start = error.start + 3 * content.startswith(b"\xef\xbb\xbf")
-        line = content.count(b"\n", 0, start) + 1
-        raise UserError(
-            f"{source}, line {line}: byte 0x{content[start]:02x} at offset {start} is not UTF-8. "
-            "Save the file as UTF-8 and run again"
-        ) from error
+    offset = 0
+    for number, raw in enumerate(content, start=1):
+        start = len(_MARK) if number == 1 and raw.startswith(_MARK) else 0
+        try:
+            yield raw[start:].decode("utf-8")
+        except UnicodeDecodeError as error:
+            at = start + error.start
+            raise UserError(
+                f"{source}, line {number}: byte 0x{raw[at]:02x} at offset {offset + at} is not UTF-8. "
+                "Save the file as UTF-8 and run again"
+            ) from error
+        offset += len(raw)
 
 
-def read_table(source: str, content: bytes, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
+def read_header(file: CsvFile) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        UserError: not UTF-8, or empty.
+    """
+    with file.open() as content:
+        return _header(file.source, csv.reader(read_lines(file.source, content), strict=True))
+
+
+def read_table(file: CsvFile, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
     """The records of a CSV with a header line; an optional column that is absent reads as ''.
 
     Raises:
         UserError: not UTF-8, empty, a column is missing, or a record has a wrong number of fields.
     """
-    reader = csv.reader(io.StringIO(decode(source, content), newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader)]
-        columns = [_column(source, header, name) for name in required]
-        extra = [header.index(name) if name in header else None for name in optional]
-        for record in reader:
-            if not record:
-                continue
-            if len(record) != len(header):
-                row = Row(source, reader.line_num, ())
-                raise row.error(f"{len(record)} fields where the header has {len(header)}")
-            fields = [record[column] for column in columns]
-            fields += ["" if column is None else record[column] for column in extra]
-            yield Row(source, reader.line_num, tuple(fields))
-    except csv.Error as error:
-        raise UserError(
-            f"{source}, line {reader.line_num}: {error}. The file is cut short or has a stray quote: correct it"
-        ) from error
+    source = file.source
+    with file.open() as content:
+        reader = csv.reader(read_lines(source, content), strict=True)
+        try:
+            header = _header(source, reader)
+            columns = [_column(source, header, name) for name in required]
+            extra = [header.index(name) if name in header else None for name in optional]
+            for record in reader:
+                if not record:
+                    continue
+                if len(record) != len(header):
+                    row = Row(source, reader.line_num, ())
+                    raise row.error(f"{len(record)} fields where the header has {len(header)}")
+                fields = [record[column] for column in columns]
+                fields += ["" if column is None else record[column] for column in extra]
+                yield Row(source, reader.line_num, tuple(fields))
+        except csv.Error as error:
+            raise UserError(
+                f"{source}, line {reader.line_num}: {error}. The file is cut short or has a stray quote: correct it"
+            ) from error
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """A text file's lines, without their ends.
+
+    Raises:
+        UserError: it cannot be read, is empty or not UTF-8.
+    """
+    content = read_bytes(path)
+    if not content.strip():
+        raise UserError(f"{path} is empty. Put the complete file there")
+    return (line.rstrip("\r\n") for line in read_lines(str(path), io.BytesIO(content)))
+
+
+def _header(source: str, reader: Iterator[list[str]]) -> list[str]:
+    header = [name.strip() for name in next(reader, [])]
+    if not any(header):
+        raise UserError(f"{source} is empty. Put the complete file there")
+    return header
 
 
 def _column(source: str, header: list[str], name: str) -> int:

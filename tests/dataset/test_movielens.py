@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from semidbench.dataset.movielens import read_movielens, turn_title
-from semidbench.dataset.sources import find_sources, source_fingerprint
+from semidbench.dataset.sources import find_descriptions, find_queries, find_release
 from semidbench.errors import UserError
 from tests.movielens_files import DESCRIPTIONS, MOVIES, RATINGS, SECTION, TAGS, write_folder, write_zip
 
@@ -64,20 +64,16 @@ def test_folder_inner_folder_and_zip_agree(tmp_path: Path) -> None:
     zipped.mkdir()
     archive = write_zip(zipped / "ml-latest-small.zip")
     (zipped / "descriptions.csv").write_text(DESCRIPTIONS)
-    texts = {
-        read_movielens(SECTION, data).catalogue.texts for data in (folder, folder / "ml-latest-small", zipped, archive)
-    }
+    texts = {read_movielens(SECTION, data).catalogue.texts for data in (folder, zipped, archive)}
     assert len(texts) == 1
 
 
-def test_fingerprint_changes_with_each_file(tmp_path: Path) -> None:
-    base = source_fingerprint(write_folder(tmp_path / "base"))
-    assert set(base) == {"movies", "ratings", "tags", "descriptions"}
-    changes: dict[str, str] = {"movies": MOVIES, "ratings": RATINGS, "tags": TAGS, "descriptions": DESCRIPTIONS}
-    for role, content in changes.items():
-        changed = source_fingerprint(write_folder(tmp_path / role, **{role: content + "\n"}))
-        assert {name for name in base if base[name] != changed[name]} == {role}
-    assert "queries" in source_fingerprint(write_folder(tmp_path / "queries", queries="{}"))
+def test_nothing_beside_the_data_folder_is_read(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", queries="{}")
+    assert find_queries(folder) == folder / "queries.jsonl"
+    assert find_queries(folder / "ml-latest-small") is None
+    with pytest.raises(UserError, match=r"no descriptions\*.csv in .*ml-latest-small or its direct subfolders"):
+        read_movielens(SECTION, folder / "ml-latest-small")
 
 
 @pytest.mark.parametrize(
@@ -138,9 +134,9 @@ def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
 
 def test_a_missing_or_empty_folder_says_where_to_get_the_data(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not exist.*grouplens.org/datasets/movielens/latest"):
-        find_sources(tmp_path / "nowhere")
+        find_release(SECTION, tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"looked for movies.csv, ratings.csv and tags.csv.*grouplens.org"):
-        find_sources(tmp_path)
+        find_release(SECTION, tmp_path)
 
 
 def test_several_descriptions_are_named(tmp_path: Path) -> None:
@@ -148,7 +144,7 @@ def test_several_descriptions_are_named(tmp_path: Path) -> None:
     (data / "more").mkdir()
     (data / "more" / "descriptions_other.csv").write_text(DESCRIPTIONS)
     with pytest.raises(UserError, match=r"2 files match .*descriptions.csv, .*descriptions_other.csv"):
-        find_sources(data)
+        find_descriptions(data)
 
 
 @pytest.mark.parametrize("cut", [10, 200, -30])

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from semidbench.dataset.prepare import prepare
+from semidbench.dataset.prepare import prepare, source_hashes
 from semidbench.errors import UserError
-from semidbench.track import Track, load_track
-from tests.movielens_files import SECTION, jsonl, query_lines, write_folder
+from semidbench.track import MovieLens, Track, load_track
+from tests.movielens_files import (
+    DESCRIPTIONS,
+    MOVIES,
+    RATINGS,
+    SECTION,
+    TAGS,
+    jsonl,
+    own_track,
+    query_lines,
+    write_folder,
+    write_ml25m,
+)
 
 
 @pytest.fixture
@@ -41,5 +53,49 @@ def test_written_queries(movielens: Track, tmp_path: Path) -> None:
 
 
 def test_given_queries(movielens: Track, tmp_path: Path) -> None:
-    prepared = prepare(movielens, write_folder(tmp_path / "data", queries=jsonl(query_lines())))
+    given = movielens.model_copy(update={"dataset": from_file(movielens)})
+    prepared = prepare(given, write_folder(tmp_path / "data", queries=jsonl(query_lines())))
     assert prepared.raw.test_queries.texts == tuple(f"something test 0 near {movie}" for movie in (1, 2, 3))
+    (tmp_path / "data" / "queries.jsonl").unlink()
+    (tmp_path / "queries.jsonl").write_text(jsonl(query_lines()))  # beside the folder: not its own
+    with pytest.raises(UserError, match=r"no queries.jsonl in .*data.* `semidbench data queries`"):
+        prepare(given, tmp_path / "data")
+
+
+def from_file(movielens: Track) -> MovieLens:
+    table = movielens.dataset.model_dump() | {"queries": "file", "queries_seed": None}
+    return MovieLens.model_validate(table)
+
+
+def test_a_stray_query_file_is_not_read_and_noted(movielens: Track, tmp_path: Path) -> None:
+    without = prepare(movielens, write_folder(tmp_path / "without"))
+    stray = prepare(movielens, write_folder(tmp_path / "stray", queries="not even JSON"))
+    assert stray.raw.train_queries.texts == without.raw.train_queries.texts
+    assert stray.raw.test_queries.texts == without.raw.test_queries.texts
+    assert stray.notes == (*without.notes, 'queries.jsonl is not read: the track has queries = "templates"')
+    hashes = [source_hashes(movielens, tmp_path / name) for name in ("without", "stray")]
+    assert {role for role in hashes[1] if hashes[0].get(role) != hashes[1][role]} == {"queries"}
+
+
+def test_each_file_that_is_read_counts_for_the_identity(movielens: Track, tmp_path: Path) -> None:
+    base = source_hashes(movielens, write_folder(tmp_path / "base"))
+    assert set(base) == {"movies", "ratings", "tags", "descriptions"}
+    changes = {"movies": MOVIES, "ratings": RATINGS, "tags": TAGS, "descriptions": DESCRIPTIONS}
+    for role, content in changes.items():
+        changed = source_hashes(movielens, write_folder(tmp_path / role, **{role: content + "\n"}))
+        assert {name for name in base if base[name] != changed[name]} == {role}
+    given = movielens.model_copy(update={"dataset": from_file(movielens)})
+    one, other = (
+        source_hashes(given, write_folder(tmp_path / name, queries=text)) for name, text in (("a", "{}"), ("b", "[]"))
+    )
+    assert {role for role in one if one[role] != other[role]} == {"queries"}
+
+
+def test_links_and_genome_count_where_they_are_read(tmp_path: Path) -> None:
+    write_ml25m(tmp_path, movies=20, users=5, ratings_per_user=4)
+    own = load_track(str(own_track(tmp_path / "own.toml")))
+    assert set(source_hashes(own, tmp_path)) == {"movielens", "descriptions", "queries"}
+    with zipfile.ZipFile(tmp_path / "ml-25m.zip") as archive:
+        archive.extractall(tmp_path)
+    every = {"movies", "ratings", "tags", "links", "genome-scores", "genome-tags", "descriptions", "queries"}
+    assert set(source_hashes(own, tmp_path)) == every

@@ -15,6 +15,7 @@ from semidbench.dataset import wording
 from semidbench.dataset.facets import title_pattern
 from semidbench.dataset.item_text import item_text
 from semidbench.dataset.movielens import MovieLensData, read_movielens
+from semidbench.dataset.prepare import asked
 from semidbench.dataset.queries import write_queries
 from semidbench.dataset.query_files import read_queries
 from semidbench.errors import UserError
@@ -120,7 +121,7 @@ def test_a_training_text_is_never_drawn_for_the_test(monkeypatch: pytest.MonkeyP
 
 
 def test_an_impossible_title_is_refused() -> None:
-    with pytest.raises(UserError, match=r"could be written without its title. Provide all queries in a queries"):
+    with pytest.raises(UserError, match=r"could be written without its title. .*provide all of them in queries"):
         write_queries(ML_SMALL, catalogue(("Movie (Film)", 0, (), "")), ((),))
 
 
@@ -149,7 +150,7 @@ def test_reads_queries(tmp_path: Path, tiny: MovieLensData) -> None:
     path = tmp_path / "queries.jsonl"
     dropped: dict[str, object] = {"movieId": 9, "split": "test", "text": "of a movie that was dropped"}
     path.write_text(jsonl([*query_lines()[::-1], dropped]))
-    train, test, notes = read_queries(path, SECTION, tiny)
+    train, test, notes = read_queries(path, asked(tiny), 2, 1)
     assert train.items.tolist() == [0, 0, 1, 1, 2, 2]
     assert test.items.tolist() == [0, 1, 2]
     assert test.texts[1] == "something test 0 near 2"
@@ -162,8 +163,8 @@ def test_title_leaks_are_counted(tmp_path: Path, tiny: MovieLensData) -> None:
     lines[0]["text"] = "that grey thing"
     path = tmp_path / "queries.jsonl"
     path.write_text(jsonl(lines))
-    assert read_queries(path, SECTION, tiny)[2] == (
-        "queries that hold their movie's title or a distinctive word of it: 1",
+    assert read_queries(path, asked(tiny), 2, 1)[2] == (
+        "queries that hold their item's title or a distinctive word of it: 1",
     )
 
 
@@ -188,6 +189,19 @@ def test_bad_query_files(tmp_path: Path, tiny: MovieLensData, content: str | byt
     path = tmp_path / "queries.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message) as error:
-        read_queries(path, SECTION, tiny)
+        read_queries(path, asked(tiny), 2, 1)
     assert "\n" not in str(error.value)
     assert "queries.jsonl" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "same",
+    ["Something TRAIN 0 near 1", "something  train\t0 near 1 ", "something train 0 near \N{FULLWIDTH DIGIT ONE}"],
+)
+def test_a_training_query_in_other_letters_is_no_test_query(tmp_path: Path, tiny: MovieLensData, same: str) -> None:
+    lines = query_lines()
+    lines[8]["text"] = same
+    path = tmp_path / "queries.jsonl"
+    path.write_text(jsonl(lines))
+    with pytest.raises(UserError, match=r"line 9: test query .* is also a training query, on line 1"):
+        read_queries(path, asked(tiny), 2, 1)

@@ -1,0 +1,124 @@
+"""`semidbench data`: what stands before a run on real data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from semidbench.cli.app import TrackName, app
+from semidbench.errors import UserError
+
+if TYPE_CHECKING:
+    from semidbench.track import Track
+
+data_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Fetch, check and prepare the data of a track that reads some.",
+)
+app.add_typer(data_app, name="data")
+
+Data = Annotated[Path, typer.Option("--data", help="Folder with the track's data.")]
+
+
+@data_app.command()
+def fetch(
+    data: Data,
+    track: TrackName = "paper",
+    url: Annotated[str | None, typer.Option(help="A mirror of the zip. Default: GroupLens's server.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="What the zip must hash to. Default: GroupLens's file.")] = None,
+) -> None:
+    """Download the track's MovieLens release into DATA. A download that was cut goes on where it was.
+
+    \b
+    semidbench data fetch --track paper --data DIR
+    """
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from semidbench.dataset.releases import RELEASES, TERMS
+
+    release = RELEASES[_release_of(_load(track))]
+    try:
+        from semidbench.dataset.fetch import fetch as download
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"downloads need {error.name}, which is not installed: pip install 'semidbench[data]', or get "
+            f"{release.url} by other means and put it into {data}"
+        ) from error
+    print(TERMS)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task(release.archive, total=None)
+        new = download(
+            url or release.url,
+            (sha256 or release.sha256).lower(),
+            data / release.archive,
+            lambda _, done, total: bar.update(task, completed=done, total=total or None),
+        )
+    print(f"{data / release.archive} {'is complete' if new else 'was there already'}, its sha256 is right")
+    print(f"next: semidbench data check --track {track} --data {data}")
+
+
+@data_app.command()
+def check(data: Data, track: TrackName = "paper") -> None:
+    """Say what of the track's data is there and what is missing, with the next command.
+
+    \b
+    semidbench data check --track paper --data DIR
+    """
+    from semidbench.dataset.check import check as findings
+
+    missing = 0
+    for finding in findings(_load(track), data):
+        missing += not finding.there
+        print("ok     " if finding.there else "missing", finding.what)
+        if finding.command:
+            print(f"        next: semidbench {finding.command} --track {track} --data {data}")
+    if missing:
+        raise UserError(f"data for track {track}: {missing} of what a run needs is missing or wrong, see above")
+    print(f"next: semidbench run --track {track} --data {data}")
+
+
+@data_app.command()
+def prepare(
+    track: TrackName = "demo",
+    data: Annotated[Path | None, typer.Option(help="Folder with the track's data, if it reads some.")] = None,
+    split: Annotated[
+        Literal["test", "development"], typer.Option(help="Which cases are held out, as for `run`.")
+    ] = "test",
+    cache: Annotated[
+        Path | None, typer.Option(help="Where stage outputs are kept. Default: $SEMIDBENCH_CACHE, or the user's cache.")
+    ] = None,
+) -> None:
+    """Prepare the track's data in the cache, as a run would first, and print the facts about it.
+
+    \b
+    semidbench data prepare --track paper --data DIR
+    """
+    from semidbench.bench import dataset_facts
+    from semidbench.store import default_store
+
+    stage, facts, notes = dataset_facts(_load(track), split, data, cache or default_store())
+    for note in notes:
+        print(f"note: {note}")
+    for name, value in facts.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        print(f"{name.replace('_', ' '):<22} {shown}")
+    print(f"{'prepared now' if stage.computed else 'was prepared before'}: {stage.folder}")
+
+
+def _load(track: str) -> Track:
+    from semidbench.track import load_track
+
+    return load_track(track)
+
+
+def _release_of(track: Track) -> str:
+    from semidbench.track import MovieLens
+
+    if not isinstance(track.dataset, MovieLens):
+        raise UserError(f"track {track.name} has nothing to fetch: its data is built in or your own")
+    return track.dataset.release

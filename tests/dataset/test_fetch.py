@@ -1,0 +1,164 @@
+"""Downloads from a server on loopback that also misbehaves; and the commands of `semidbench data`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from semidbench.cli import app
+from semidbench.dataset.fetch import CHUNK_BYTES, fetch
+from semidbench.errors import UserError
+from tests.file_server import FileServer, file_server
+from tests.movielens_files import own_track, write_ml25m
+
+CONTENT = np.random.default_rng(0).bytes(700_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with file_server(CONTENT) as running:
+        yield running
+
+
+def quiet(name: str, done: int, total: int) -> None:
+    assert name == "ml-25m.zip"
+    assert 0 < done <= total == len(CONTENT)
+
+
+def test_a_download_is_complete_and_made_once(server: FileServer, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "ml-25m.zip"
+    assert fetch(server.url, SHA256, target, quiet)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == ["ml-25m.zip"]
+    assert not fetch(server.url, SHA256, target, quiet)
+    assert server.asked == [None]
+
+
+def test_a_cut_download_goes_on_where_it_was(server: FileServer, tmp_path: Path) -> None:
+    target, part = tmp_path / "ml-25m.zip", tmp_path / "ml-25m.zip.part"
+    server.cut_at = 300_000
+    sizes = [0]
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"connection was cut. [\d,]+ bytes are kept in .*\.part: run the same"):
+            fetch(server.url, SHA256, target, quiet)
+        sizes.append(part.stat().st_size)
+        assert 0 <= sizes[-2] + server.cut_at - sizes[-1] < CHUNK_BYTES
+        assert part.read_bytes() == CONTENT[: sizes[-1]]
+    assert fetch(server.url, SHA256, target, quiet)
+    assert server.asked == [None, f"bytes={sizes[1]}-", f"bytes={sizes[2]}-"]
+    assert target.read_bytes() == CONTENT
+    assert not part.exists()
+
+
+def test_a_server_without_ranges_starts_again(server: FileServer, tmp_path: Path) -> None:
+    server.ranges = False
+    (tmp_path / "ml-25m.zip.part").write_bytes(b"other bytes")
+    assert fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
+    assert (tmp_path / "ml-25m.zip").read_bytes() == CONTENT
+
+
+def test_a_kill_before_the_last_step_costs_nothing(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "ml-25m.zip.part").write_bytes(CONTENT)
+    assert fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
+    assert (tmp_path / "ml-25m.zip").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_refusal_is_one_clear_line_and_keeps_what_there_is(server: FileServer, tmp_path: Path, status: int) -> None:
+    server.status = status
+    with pytest.raises(UserError, match=rf"cannot fetch http://.*: the server answers {status} .* --url") as error:
+        fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
+    assert "\n" not in str(error.value)
+    part = tmp_path / "ml-25m.zip.part"
+    part.write_bytes(CONTENT[:10])
+    with pytest.raises(UserError, match=r"10 bytes are kept"):
+        fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
+    assert part.read_bytes() == CONTENT[:10]
+
+
+def test_a_wrong_hash_keeps_the_bytes_and_is_no_zip(server: FileServer, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"700,000 bytes with sha256 {SHA256}, not {'0' * 64}.*ml-25m.zip.wrong"):
+        fetch(server.url, "0" * 64, tmp_path / "ml-25m.zip", quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["ml-25m.zip.wrong"]
+    assert (tmp_path / "ml-25m.zip.wrong").read_bytes() == CONTENT
+    assert fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
+
+
+def test_another_file_in_its_place_is_left_alone(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "ml-25m.zip").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"ml-25m.zip is there with sha256 .* Move it away"):
+        fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
+    assert (tmp_path / "ml-25m.zip").read_bytes() == b"mine"
+    assert server.asked == []
+
+
+def test_no_server_is_one_clear_line(tmp_path: Path) -> None:
+    with file_server(b"") as gone:
+        url = gone.url
+    with pytest.raises(UserError, match=r"cannot fetch http://.*: no connection\. Check the address") as error:
+        fetch(url, SHA256, tmp_path / "ml-25m.zip", quiet)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=r"cannot fetch nonsense: "):
+        fetch("nonsense", SHA256, tmp_path / "ml-25m.zip", quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def command(*words: str | Path) -> tuple[int, str]:
+    """Exit code and output of `semidbench data WORDS`; the code of a UserError is 2."""
+    done = CliRunner().invoke(app, ["data", *map(str, words)])
+    if isinstance(done.exception, UserError):
+        return 2, f"{done.output}error: {done.exception}"
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_from_nothing_to_prepared_data(tmp_path: Path) -> None:
+    """fetch, check and prepare, each naming the next command, on a made-up release."""
+    write_ml25m(tmp_path / "made", movies=60, users=40)
+    data, own = tmp_path / "data", own_track(tmp_path / "own.toml")
+    content = (tmp_path / "made" / "ml-25m.zip").read_bytes()
+    code, told = command("check", "--track", own, "--data", data)
+    assert code == 2
+    assert f"next: semidbench data fetch --track {own} --data {data}" in told
+    assert f"next: semidbench data queries --track {own} --data {data}" in told
+    assert "3 of what a run needs" in told
+    with file_server(content) as mirror:
+        sha256 = hashlib.sha256(content).hexdigest()
+        code, told = command("fetch", "--track", own, "--data", data, "--url", mirror.url, "--sha256", sha256)
+    assert code == 0, told
+    assert "no commercial use" in told
+    assert f"next: semidbench data check --track {own}" in told
+    for name in ("descriptions.csv", "queries.jsonl"):
+        (data / name).write_bytes((tmp_path / "made" / name).read_bytes())
+    code, told = command("check", "--track", own, "--data", data)
+    assert code == 0, told
+    assert "60 items, 40 users, 320 interactions, 600 training and 600 test queries" in told
+    assert "not the file that GroupLens published" in told
+    assert f"next: semidbench run --track {own}" in told
+    for expected in ("prepared now", "was prepared before"):
+        code, told = command("prepare", "--track", own, "--data", data, "--cache", tmp_path / "cache")
+        assert code == 0, told
+        assert "train interactions     280" in told
+        assert expected in told
+
+
+def test_tracks_without_files_have_nothing_to_fetch_or_check(tmp_path: Path) -> None:
+    assert command("fetch", "--track", "smoke", "--data", tmp_path)[0] == 2
+    code, told = command("check", "--track", "smoke", "--data", tmp_path)
+    assert code == 2
+    assert "nothing to check" in told
+
+
+def test_a_damaged_file_is_told_by_check(tmp_path: Path) -> None:
+    write_ml25m(tmp_path, movies=60, users=40)
+    lines = (tmp_path / "queries.jsonl").read_text().splitlines()
+    (tmp_path / "queries.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    code, told = command("check", "--track", own_track(tmp_path / "own.toml"), "--data", tmp_path)
+    assert code == 2
+    assert "has 9 train queries, not 10" in told
