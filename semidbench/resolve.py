@@ -10,7 +10,7 @@ from semidbench.errors import UserError
 from semidbench.fingerprint import Code, plugin_code
 from semidbench.options import build, effective_options
 from semidbench.registry import Kind, Registered, Registry
-from semidbench.scheme import Method, Scheme, parse_method, parse_scheme
+from semidbench.scheme import Method, Scheme, parse_embedders, parse_method, parse_scheme
 from semidbench.track import Track
 
 
@@ -84,6 +84,11 @@ def resolve_scheme(registry: Registry, text: str, track: Track) -> ResolvedSchem
         quantizer=_find(registry, "quantizer", scheme.quantizer, track, text) if scheme.quantizer else None,
         layout=layout,
     )
+
+
+def resolve_embedders(registry: Registry, text: str, track: Track) -> tuple[ResolvedMethod, ...]:
+    """Embedders joined by +, such as `search+rec[epochs=3]`; raises like `resolve_scheme`."""
+    return tuple(_find_embedder(registry, method, track, text, ()) for method in parse_embedders(text, text))
 
 
 def resolve_ranker(registry: Registry, text: str, track: Track) -> ResolvedMethod:

@@ -64,6 +64,11 @@ def parse_method(text: str, where: str) -> Method:
     return Method(found[1], tuple(sorted(options.items())))
 
 
+def parse_embedders(text: str, where: str) -> tuple[Method, ...]:
+    """Embedders joined by +; raises like `parse_method`."""
+    return tuple(parse_method(name, where) for name in re.split(r"\+(?![^\[]*\])", text))
+
+
 def parse_scheme(text: str) -> Scheme:
     """A scheme from its string.
 
@@ -74,11 +79,11 @@ def parse_scheme(text: str) -> Scheme:
     if len(parts) != 3:
         raise UserError(f"scheme {text!r} has {len(parts)} part{'s' * (len(parts) != 1)}, not 3. {_HINT}")
     embedder, quantizer, layout = (part.strip() for part in parts)
-    names = () if embedder == "-" else tuple(re.split(r"\+(?![^\[]*\])", embedder))
-    if len(names) > 2:
-        raise UserError(f"scheme {text!r} joins {len(names)} embedders; at most two. {_HINT}")
+    embedders = () if embedder == "-" else parse_embedders(embedder, text)
+    if len(embedders) > 2:
+        raise UserError(f"scheme {text!r} joins {len(embedders)} embedders; at most two. {_HINT}")
     return Scheme(
-        embedders=tuple(parse_method(name, text) for name in names),
+        embedders=embedders,
         quantizer=None if quantizer == "-" else parse_method(quantizer, text),
         layout=parse_method(layout, text),
     )

@@ -1,1 +1,1 @@
-"""The shared ID layout for semidbench: one semantic ID per item for both tasks."""
+"""ID layouts for semidbench that learn nothing of their own: shared, separate, and three controls."""

@@ -8,3 +8,7 @@ from semidbench import Register, hookimpl
 @hookimpl
 def semidbench_register_layouts(register: Register) -> None:
     register("shared", "semidbench_layouts.shared:Shared")
+    register("separate", "semidbench_layouts.separate:Separate")
+    register("random", "semidbench_layouts.controls:Random")
+    register("category-prefix", "semidbench_layouts.controls:CategoryPrefix")
+    register("atomic", "semidbench_layouts.controls:Atomic")

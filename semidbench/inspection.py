@@ -1,0 +1,178 @@
+"""Schemes' IDs before any training: what they use of their codebooks and keep of the embeddings, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semidbench.api import TASKS, Floats, ItemIds, Task
+from semidbench.bench import Bench, open_bench
+from semidbench.cell import embedding_stage, ids_stage
+from semidbench.device import held_threads, pick_device
+from semidbench.diagnostics import IdUse, id_use, left_by_means, left_by_sums
+from semidbench.embedder import load_views
+from semidbench.errors import UserError
+from semidbench.layout import load_ids
+from semidbench.progress import Reporter, Silent
+from semidbench.registry import load_registry
+from semidbench.resolve import ResolvedMethod, ResolvedScheme, resolve_embedders, resolve_scheme
+from semidbench.scheme import parse_embedders, parse_scheme
+from semidbench.store import default_store
+from semidbench.track import load_track
+from semidbench.vocabulary import id_vocabulary
+
+TEXTS = "item texts"  # the view of schemes without embedder: the track's text encoder on the items' texts
+
+
+@dataclass(frozen=True, slots=True)
+class ViewError:
+    """Share of a view's variance that IDs leave unexplained: 1 is as good as the view's mean.
+
+    Attributes:
+        view: the embedder that made it, with the view's name where it makes several.
+        sums, means: by the best sum of one vector per code, and by the mean of the items that share the ID.
+        chance_sums, chance_means: the same with the IDs dealt to the items at random, which says how much a fit with so
+            many codes explains by chance.
+    """
+
+    view: str
+    sums: float
+    chance_sums: float
+    means: float
+    chance_means: float
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedIds:
+    """IDs of one task, or of both where they are the same.
+
+    Attributes:
+        tasks: whose IDs these are.
+    """
+
+    tasks: tuple[Task, ...]
+    use: IdUse
+    errors: tuple[ViewError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedScheme:
+    """A scheme's IDs.
+
+    Attributes:
+        tokens: vocabulary tokens of both tasks together.
+    """
+
+    scheme: str
+    tokens: int
+    ids: tuple[InspectedIds, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Schemes on one track and seed."""
+
+    track: str
+    version: int
+    items: int
+    seed: int
+    schemes: tuple[InspectedScheme, ...]
+
+
+def inspect(
+    schemes: Sequence[str],
+    track: str = "demo",
+    seed: int = 0,
+    *,
+    views: str | None = None,
+    data: Path | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Inspection:
+    """Compute schemes' embeddings and IDs, or find them in the cache, and measure them. Nothing is trained on them.
+
+    Args:
+        schemes: as embedder/quantizer/layout.
+        views: embedders joined by +, such as `search+rec`: every scheme is measured on their views. None: each scheme
+            on the views of its own embedders; one without embedder on the encodings of the items' texts.
+        data: folder with the track's data, for tracks that read some.
+        cache: where stage outputs are kept; None means `default_store()`.
+        device: "cpu", "cuda", or "auto" for CUDA where there is some.
+
+    Raises:
+        UserError: anything the user can mend.
+    """
+    reporter = reporter or Silent()
+    chosen, registry = load_track(track), load_registry()
+    rows = {row.name: row for row in (resolve_scheme(registry, text, chosen) for text in schemes)}
+    if not rows:
+        raise UserError("name at least one scheme to inspect, such as content/rq-kmeans/shared")
+    if seed < 0:
+        raise UserError(f"seed must not be negative: {seed}")
+    common = _labelled(views, resolve_embedders(registry, views, chosen)) if views is not None else None
+    for method in (*(part for row in rows.values() for part in row.parts.values()), *(common or {}).values()):
+        method.build()  # an option that its method refuses is said before any work
+    with held_threads(chosen.threads):
+        reporter.stage("prepare the data")
+        bench = open_bench(chosen, "test", data, cache or default_store(), pick_device(device), reporter.progress)
+        reporter.plan(len(rows))
+        inspected = tuple(_inspected(bench, row, seed, common, reporter) for row in rows.values())
+    return Inspection(chosen.name, chosen.version, bench.train.n_items, seed, inspected)
+
+
+def _labelled(text: str, methods: Sequence[ResolvedMethod]) -> dict[str, ResolvedMethod]:
+    """Embedders by their names as written."""
+    return {str(name): method for name, method in zip(parse_embedders(text, text), methods, strict=True)}
+
+
+def _inspected(
+    bench: Bench, row: ResolvedScheme, seed: int, common: Mapping[str, ResolvedMethod] | None, reporter: Reporter
+) -> InspectedScheme:
+    reporter.cell(f"{row.name} seed {seed}")
+    reporter.stage("embed")
+    embeddings = tuple(embedding_stage(bench, method, seed) for method in row.embedders)
+    reporter.stage("assign IDs")
+    ids = load_ids(ids_stage(bench, row, embeddings, seed).folder)
+    reporter.stage("measure")
+    own = dict(zip(map(str, parse_scheme(row.name).embedders), row.embedders, strict=True))
+    measured = _views(bench, own if common is None else common, seed)
+    found = tuple(_inspected_ids(tasks, ids[tasks[0]], measured, seed) for tasks in _distinct(ids))
+    reporter.cell_done(", ".join(f"{one.use.distinct} IDs for {' and '.join(one.tasks)}" for one in found))
+    return InspectedScheme(row.name, id_vocabulary(ids, 0).n_id_tokens, found)
+
+
+def _views(bench: Bench, embedders: Mapping[str, ResolvedMethod], seed: int) -> dict[str, Floats]:
+    """Views by label; without embedders, the encodings of the items' texts."""
+    if not embedders:
+        return {TEXTS: bench.encoder.encode(bench.train.catalogue.texts)}
+    found: dict[str, Floats] = {}
+    for name, method in embedders.items():
+        views = load_views(embedding_stage(bench, method, seed).folder)
+        found |= {name if len(views) == 1 else f"{name}: {view}": vectors for view, vectors in views.items()}
+    return found
+
+
+def _distinct(ids: Mapping[Task, ItemIds]) -> list[tuple[Task, ...]]:
+    """The tasks, together where their IDs are the same."""
+    search, rec = (ids[task] for task in TASKS)
+    same = search.slots == rec.slots and np.array_equal(search.codes, rec.codes)
+    return [TASKS] if same else [(task,) for task in TASKS]
+
+
+def _inspected_ids(tasks: tuple[Task, ...], ids: ItemIds, views: Mapping[str, Floats], seed: int) -> InspectedIds:
+    dealt = np.random.default_rng(seed).permutation(ids.codes)
+    errors = tuple(
+        ViewError(
+            name,
+            sums=left_by_sums(view, ids.codes),
+            chance_sums=left_by_sums(view, dealt),
+            means=left_by_means(view, ids.codes),
+            chance_means=left_by_means(view, dealt),
+        )
+        for name, view in views.items()
+    )
+    return InspectedIds(tasks, id_use(ids), errors)
