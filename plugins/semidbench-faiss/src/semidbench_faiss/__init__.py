@@ -1,1 +1,1 @@
-"""The rq-kmeans quantizer for semidbench: FAISS ResidualQuantizer."""
+"""The quantizers rq-kmeans and kmeans for semidbench, by FAISS."""

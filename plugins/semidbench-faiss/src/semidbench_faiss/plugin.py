@@ -7,4 +7,5 @@ from semidbench import Register, hookimpl
 
 @hookimpl
 def semidbench_register_quantizers(register: Register) -> None:
-    register("rq-kmeans", "semidbench_faiss.quantizer:RqKmeans")
+    register("rq-kmeans", "semidbench_faiss.rq_kmeans:RqKmeans")
+    register("kmeans", "semidbench_faiss.kmeans:Kmeans")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import faiss
 import numpy as np
 
 from semidbench.api import Context, Floats, Ints
+from semidbench_faiss.threads import faiss_threads
 
 
 class RqKmeans:
@@ -55,16 +54,23 @@ class RqKmeans:
         self._bits = [size.bit_length() - 1 for size in sizes]
         self._threads = context.threads
         self._quantizer = self._new(x.shape[1], context.seed)
-        with _threads(context.threads):
+        with faiss_threads(context.threads):
             self._quantizer.train(np.ascontiguousarray(x, np.float32))
         self.codebook_sizes = sizes
 
     def encode(self, x: Floats) -> Ints:
         """Codes int64 (M, L) of float32 (M, d)."""
-        with _threads(self._threads):
+        with faiss_threads(self._threads):
             packed = self._quantizer.compute_codes(np.ascontiguousarray(x, np.float32))
         codes: Ints = faiss.unpack_bitstrings(packed, np.array(self._bits, np.int32)).astype(np.int64)
         return codes
+
+    def decode(self, codes: Ints) -> Floats:
+        """The vectors that codes int64 (M, L) stand for, float32 (M, d): the sum of their centroids."""
+        table = faiss.vector_to_array(self._quantizer.codebooks).reshape(sum(self.codebook_sizes), -1)
+        starts = np.cumsum((0, *self.codebook_sizes[:-1]))
+        vectors: Floats = table[codes + starts].sum(axis=1)
+        return vectors
 
     def _new(self, dimension: int, seed: int) -> Any:
         bits = faiss.UInt64Vector()
@@ -75,13 +81,3 @@ class RqKmeans:
         quantizer.cp.seed = seed % 2**31  # a C int
         quantizer.cp.min_points_per_centroid = 1  # only silences a warning on stderr
         return quantizer
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)

@@ -1,0 +1,1 @@
+"""The dictionary quantizer for semidbench: scikit-learn's MiniBatchDictionaryLearning."""

@@ -1,0 +1,11 @@
+"""The hooks: light, for `semidbench list` imports this module."""
+
+from __future__ import annotations
+
+from semidbench import Register, hookimpl
+
+
+@hookimpl
+def semidbench_register_quantizers(register: Register) -> None:
+    register("residual-lfq", "semidbench_vq.residual_lfq:ResidualLfq")
+    register("rq-vae", "semidbench_vq.rq_vae:RqVae")
