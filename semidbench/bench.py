@@ -15,18 +15,23 @@ from semidbench.api import Context, TextEncoder, TrainData, Views
 from semidbench.dataset import HeldOut, Split
 from semidbench.dataset.content import dataset_sha256
 from semidbench.dataset.files import load_held_out, load_train, save_held_out, save_train
-from semidbench.dataset.prepare import facts, prepare
-from semidbench.dataset.sources import DATA_MUST_HOLD, source_fingerprint
+from semidbench.dataset.prepare import facts, prepare, source_hashes
 from semidbench.dataset.split import split as split_raw
 from semidbench.encoder import load_encoder
-from semidbench.errors import UserError
 from semidbench.fingerprint import core_code, library_versions, module_code
+from semidbench.pretrained import Pretrained, find_pretrained
 from semidbench.store import Stage, run_stage
-from semidbench.track import Track, World
-from semidbench.vocabulary import train_tokenizer
+from semidbench.text_tokens import (
+    TextTokens,
+    load_text_tokens,
+    pretrained_text_tokens,
+    save_text_tokens,
+    trained_text_tokens,
+)
+from semidbench.track import Pinned, ScratchGenerator, Track
 
 Progress = Callable[[str, int, int], None]
-_TRAIN, _HELD_OUT, _FACTS, _TOKENIZER = "train", "held-out", "facts.json", "tokenizer.json"
+_TRAIN, _HELD_OUT, _FACTS = "train", "held-out", "facts.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class Bench:
         dataset: the stage that holds training and held-out data, in folders of their own.
         train: the training data. Held-out data is read when a cell is evaluated, not before.
         encoder: the track's text encoder, `encoder_key` its identity.
-        tokenizer: the stage that holds the generator's tokenizer.
+        generator_model: what a pretrained generator starts from, None for one from scratch.
+        tokenizer: the stage that holds the generator's text tokens.
         dataset_sha256: hash of the split's content.
         facts: numbers about the split.
         notes: what was odd about the data, counted.
@@ -51,7 +57,8 @@ class Bench:
     dataset: Stage
     train: TrainData
     encoder: TextEncoder
-    encoder_key: dict[str, Any]
+    encoder_key: str
+    generator_model: Pretrained | None
     tokenizer: Stage
     dataset_sha256: str
     facts: dict[str, Any]
@@ -61,9 +68,9 @@ class Bench:
         """The evaluation cases."""
         return load_held_out(self.dataset.folder / _HELD_OUT)
 
-    def tokenizer_file(self) -> Path:
-        """The tokenizer as the tokenizers library writes it."""
-        return self.tokenizer.folder / _TOKENIZER
+    def text_tokens(self) -> TextTokens:
+        """The generator's tokenizer and the size of its text vocabulary."""
+        return load_text_tokens(self.tokenizer.folder)
 
     def plugin_key(self, seed: int) -> dict[str, Any]:
         """What determines any plugin's output beside the plugin and its inputs."""
@@ -100,12 +107,18 @@ def open_bench(track: Track, split: Split, data: Path | None, store: Path, devic
     Raises:
         UserError: the data is missing or wrong; nothing is kept of a failed attempt.
     """
-    dataset = _dataset_stage(track, split, data, store)
+    source_hashes(track, data)  # what is missing, files or models, is said before any work
+    encoder_model, generator_model = (
+        find_pretrained(section) if isinstance(section, Pinned) else None
+        for section in (track.text_encoder, track.generator)
+    )
+    dataset = dataset_stage(track, split, data, store)
     train = load_train(dataset.folder / _TRAIN)
     told = json.loads((dataset.folder / _FACTS).read_text("utf-8"))
     texts = [*train.catalogue.texts, *train.queries.texts]
-    section = track.text_encoder
-    encoder = load_encoder(section, texts, store / "encodings", track.threads, device, progress)
+    encoder = load_encoder(
+        track.text_encoder, encoder_model, texts, store / "encodings", track.threads, device, progress
+    )
     return Bench(
         track=track,
         split=split,
@@ -115,12 +128,26 @@ def open_bench(track: Track, split: Split, data: Path | None, store: Path, devic
         dataset=dataset,
         train=train,
         encoder=encoder,
-        encoder_key={"section": section.model_dump(mode="json"), "code": core_code("encoder")},
-        tokenizer=_tokenizer_stage(track, dataset, train, store),
+        encoder_key=encoder.fingerprint,
+        generator_model=generator_model,
+        tokenizer=_tokenizer_stage(track, generator_model, dataset, train, store),
         dataset_sha256=told["sha256"],
         facts=told["facts"],
         notes=tuple(told["notes"]),
     )
+
+
+def dataset_facts(
+    track: Track, split: Split, data: Path | None, store: Path
+) -> tuple[Stage, dict[str, int | float], tuple[str, ...]]:
+    """The dataset stage, numbers about the split, and what was odd about the data.
+
+    Raises:
+        UserError: as `dataset_stage`.
+    """
+    stage = dataset_stage(track, split, data, store)
+    told = json.loads((stage.folder / _FACTS).read_text("utf-8"))
+    return stage, told["facts"], tuple(told["notes"])
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:
@@ -128,14 +155,19 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="semidbench-")
 
 
-def _dataset_stage(track: Track, split: Split, data: Path | None, store: Path) -> Stage:
+def dataset_stage(track: Track, split: Split, data: Path | None, store: Path) -> Stage:
+    """A track's dataset, prepared and split, or found in the store.
+
+    Raises:
+        UserError: the data is missing or wrong; nothing is kept of a failed attempt.
+    """
     section = track.dataset
     inputs = {
         "section": section.model_dump(mode="json"),
         "load": track.ids.codebook_sizes,
         "primary": track.evaluation.primary,
         "split": split,
-        "source": _sources(track, data),
+        "source": source_hashes(track, data),
         "code": [core_code("dataset.prepare", "dataset.split", "dataset.files"), module_code("bench")],
         "libraries": library_versions(["numpy", "scikit-learn", "pyarrow"]),
     }
@@ -152,32 +184,25 @@ def _dataset_stage(track: Track, split: Split, data: Path | None, store: Path) -
     return run_stage(store, "dataset", inputs, make)
 
 
-def _sources(track: Track, data: Path | None) -> dict[str, str]:
-    """Hashes of the files that the recipe reads."""
-    if isinstance(track.dataset, World):
-        if data is not None:
-            raise UserError(f"track {track.name} reads no files: its data is built in. Leave --data {data} out")
-        return {}
-    if data is None:
-        raise UserError(f"track {track.name} needs data files. {DATA_MUST_HOLD}")
-    return source_fingerprint(data)
-
-
-def _tokenizer_stage(track: Track, dataset: Stage, train: TrainData, store: Path) -> Stage:
-    size = track.generator.tokenizer_vocabulary
-    prompts = track.prompts
+def _tokenizer_stage(track: Track, model: Pretrained | None, dataset: Stage, train: TrainData, store: Path) -> Stage:
+    generator, prompts = track.generator, track.prompts
     inputs = {
-        "dataset": dataset.key,
-        "vocabulary": size,
+        "dataset": dataset.key if model is None else None,  # a pretrained tokenizer saw none of it
+        "section": generator.model_dump(mode="json"),
+        "model": dict(model.files) if model else None,
         "prompts": prompts.model_dump(mode="json"),
-        "code": [core_code("vocabulary"), module_code("bench")],
+        "code": [core_code("text_tokens"), module_code("bench")],
         "libraries": library_versions(["tokenizers"]),
     }
 
     def make(folder: Path) -> None:
-        searches = [prompts.search.replace("{query}", text) for text in train.queries.texts]
-        recommends = [prompts.rec.replace("{history}", "")] * len(searches)  # so that its words are whole tokens
-        tokenizer = train_tokenizer([*searches, *recommends], size)
-        tokenizer.save(str(folder / _TOKENIZER))
+        if isinstance(generator, ScratchGenerator):
+            searches = [prompts.search.replace("{query}", text) for text in train.queries.texts]
+            recommends = [prompts.rec.replace("{history}", "")] * len(searches)  # so that its words are whole tokens
+            tokens = trained_text_tokens([*searches, *recommends], generator.tokenizer_vocabulary)
+        else:
+            assert model is not None, generator.name
+            tokens = pretrained_text_tokens(model)
+        save_text_tokens(tokens, folder)
 
     return run_stage(store, "tokenizer", inputs, make)

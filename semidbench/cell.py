@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from semidbench.fingerprint import core_code, module_code
 from semidbench.layout import assign_ids, load_ids, save_ids
 from semidbench.resolve import ResolvedMethod, ResolvedScheme
 from semidbench.store import Stage, run_stage
+from semidbench.track import ScratchGenerator
 from semidbench.trie import distinct_ids
 from semidbench.vocabulary import id_vocabulary
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 _LISTS, _LOSSES = "beams.npz", "losses.json"
 
@@ -57,7 +55,7 @@ def run_scheme(bench: Bench, scheme: ResolvedScheme, seed: int, stage_began: Cal
     stage_began("embed")
     embeddings = tuple(embedding_stage(bench, method, seed) for method in scheme.embedders)
     stage_began("assign IDs")
-    ids = _ids_stage(bench, scheme, embeddings, seed)
+    ids = ids_stage(bench, scheme, embeddings, seed)
     stage_began("train")
     generator = _generator_stage(bench, ids, seed)
     stage_began("decode")
@@ -82,7 +80,8 @@ def embedding_stage(bench: Bench, method: ResolvedMethod, seed: int) -> Stage:
     return run_stage(bench.store, "embedding", inputs, make)
 
 
-def _ids_stage(bench: Bench, scheme: ResolvedScheme, embeddings: tuple[Stage, ...], seed: int) -> Stage:
+def ids_stage(bench: Bench, scheme: ResolvedScheme, embeddings: tuple[Stage, ...], seed: int) -> Stage:
+    """A scheme's IDs for a seed, from its embedders' stages in order."""
     inputs = {
         **bench.plugin_key(seed),
         "embeddings": [stage.key for stage in embeddings],
@@ -108,40 +107,54 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
         "prompts": track.prompts.model_dump(mode="json"),
         "training": track.training.model_dump(mode="json"),
         "seed": seed,
-        "code": [core_code("generator", "training", "examples", "vocabulary"), _own_code()],
+        "code": [core_code("generator", "training", "examples", "text_tokens"), _own_code()],
         **bench.machine_key(),
     }
 
     def make(folder: Path) -> None:
         from semidbench.examples import training_examples
-        from semidbench.generator import add_tokens, new_generator, save_generator
+        from semidbench.generator import add_tokens, load_generator, new_generator, save_generator
         from semidbench.training import train
 
-        ids, tokenizer = load_ids(ids_stage.folder), _tokenizer(bench)
-        vocabulary = id_vocabulary(ids, tokenizer.get_vocab_size())
+        ids, text = load_ids(ids_stage.folder), bench.text_tokens()
+        vocabulary = id_vocabulary(ids, text.size)
         examples = training_examples(
             bench.train.queries,
             bench.train.interactions,
             vocabulary.tokens(ids["search"]),
             vocabulary.tokens(ids["rec"]),
-            tokenizer,
+            text.tokenizer,
             track.prompts,
             track.training.prefixes_per_user,
         )
-        model = new_generator(track.generator, vocabulary.text_tokens, seed)
+        if isinstance(track.generator, ScratchGenerator):
+            model = new_generator(track.generator, text.size, seed)
+        else:
+            assert bench.generator_model is not None, track.generator.name
+            model = load_generator(bench.generator_model.folder)
         add_tokens(model, vocabulary.n_id_tokens, seed)
-        losses = train(model, examples, track.training, seed=seed, device=bench.device, progress=bench.progress)
+        losses = train(
+            model,
+            examples,
+            track.training,
+            seed=seed,
+            device=bench.device,
+            progress=bench.progress,
+            checkpoint=bench.store / "checkpoints" / f"{folder.name}.safetensors",
+        )
         save_generator(model.cpu(), folder)
         (folder / _LOSSES).write_text(json.dumps({"format": 1, "mean_loss_by_epoch": losses}) + "\n", "utf-8")
 
-    return run_stage(bench.store, "generator", inputs, make)
+    stage = run_stage(bench.store, "generator", inputs, make)
+    (bench.store / "checkpoints" / f"generator-{stage.key}.safetensors").unlink(missing_ok=True)
+    return stage
 
 
 def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
     inputs = {
         "generator": generator.key,
         "decoding": bench.track.decoding.model_dump(mode="json"),
-        "code": [core_code("decoder", "generator", "examples", "vocabulary"), _own_code()],
+        "code": [core_code("decoder", "generator", "examples", "text_tokens"), _own_code()],
         **bench.machine_key(),
     }
 
@@ -151,15 +164,15 @@ def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
         from semidbench.generator import load_generator
         from semidbench.trie import build_trie
 
-        ids, tokenizer = load_ids(ids_stage.folder), _tokenizer(bench)
-        vocabulary = id_vocabulary(ids, tokenizer.get_vocab_size())
+        ids, text = load_ids(ids_stage.folder), bench.text_tokens()
+        vocabulary = id_vocabulary(ids, text.size)
         model = load_generator(generator.folder)
         held_out, histories = bench.held_out(), bench.train.interactions.histories()
         rec_tokens = vocabulary.tokens(ids["rec"])
         prompts = {
-            "search": search_prompts(held_out.queries.texts, tokenizer, bench.track.prompts),
+            "search": search_prompts(held_out.queries.texts, text.tokenizer, bench.track.prompts),
             "rec": rec_prompts(
-                [histories[user] for user in held_out.users], rec_tokens, tokenizer, bench.track.prompts
+                [histories[user] for user in held_out.users], rec_tokens, text.tokenizer, bench.track.prompts
             ),
         }
         found: dict[str, np.ndarray[Any, Any]] = {}
@@ -190,9 +203,3 @@ def load_beams(stage: Stage) -> dict[Task, tuple[Ints, np.ndarray[Any, np.dtype[
 def _own_code() -> str:
     """Of this module and the bench: what is handed to whom is written there."""
     return module_code("cell", "bench")
-
-
-def _tokenizer(bench: Bench) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(bench.tokenizer_file()))

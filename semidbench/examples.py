@@ -66,7 +66,8 @@ class Examples:
 
 def search_prompts(texts: Sequence[str], tokenizer: Tokenizer, prompts: Prompts) -> TokenRows:
     """Tokens of each query in the search prompt, cut to `max_tokens`, with the end token."""
-    encoded = tokenizer.encode_batch([prompts.search.replace("{query}", text) for text in texts])
+    filled = [prompts.search.replace("{query}", text) for text in texts]
+    encoded = tokenizer.encode_batch(filled, add_special_tokens=False)  # T5's own would add a second end token
     return _rows([[*row.ids[: prompts.max_tokens - 1], END_ID] for row in encoded])
 
 
@@ -119,7 +120,9 @@ def _history_rows(
     items: Ints, starts: Ints, ends: Ints, id_tokens: Ints, tokenizer: Tokenizer, prompts: Prompts
 ) -> TokenRows:
     """One prompt for each window items[start:end]."""
-    before, after = (tokenizer.encode(part.strip()).ids for part in prompts.rec.split("{history}"))
+    before, after = (
+        tokenizer.encode(part.strip(), add_special_tokens=False).ids for part in prompts.rec.split("{history}")
+    )
     after = [*after, END_ID]
     width = id_tokens.shape[1]
     body = (ends - starts) * width

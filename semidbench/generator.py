@@ -20,10 +20,11 @@ from semidbench.errors import UserError
 from semidbench.vocabulary import END_ID, PAD_ID
 
 FORMAT = 1
-_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")  # of shared.weight
+_INPUTS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")  # one tensor, any name
+_COPIES = _INPUTS[1:]
 
 
-def new_generator(section: track.Generator, vocabulary: int, seed: int) -> T5ForConditionalGeneration:
+def new_generator(section: track.ScratchGenerator, vocabulary: int, seed: int) -> T5ForConditionalGeneration:
     """A T5 with random weights and an untied output layer.
 
     transformers draws untied output weights with deviation 1, which at the first step gives logits of
@@ -93,14 +94,17 @@ def load_generator(folder: Path) -> T5ForConditionalGeneration:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read a T5 from {folder}: {error}") from error
     config = T5Config.from_dict(raw)
-    config.scale_decoder_outputs = raw.get("tie_word_embeddings", True) is not False
+    # transformers 5 writes "tie_word_embeddings": true for untied models too, and the scale beside it
+    config.scale_decoder_outputs = raw.get("scale_decoder_outputs", raw.get("tie_word_embeddings", True) is not False)
     config._attn_implementation = "eager"
     with torch.random.fork_rng(devices=[]):
         model = T5ForConditionalGeneration(config)
-    outputs = state.get("lm_head.weight")
-    _set_vocabulary(model, state["shared.weight"], outputs)
+    inputs = next((state[name] for name in _INPUTS if name in state), None)
+    if inputs is None:
+        raise UserError(f"{folder / 'model.safetensors'} holds no {_INPUTS[0]}: it is no T5's")
+    _set_vocabulary(model, inputs, state.get("lm_head.weight"))
     missing, unexpected = model.load_state_dict(state, strict=False)
-    missing = [name for name in missing if name not in (*_COPIES, "lm_head.weight")]
+    missing = [name for name in missing if name not in (*_INPUTS, "lm_head.weight")]
     unexpected = [name for name in unexpected if not name.endswith("EncDecAttention.relative_attention_bias.weight")]
     if missing or unexpected:
         raise UserError(f"weights in {folder} do not fit its config.json: missing {missing}, unexpected {unexpected}")

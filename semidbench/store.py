@@ -87,7 +87,7 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
         shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
         unfinished.mkdir()
         try:
-            _reset_peak()
+            reset_peak()
             began = time.perf_counter()
             make(unfinished)
             meta: dict[str, Any] = {
@@ -95,7 +95,7 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
                 "stage": name,
                 "inputs": inputs,
                 "seconds": round(time.perf_counter() - began, 3),
-                "peak_mib": round(_peak_mib(), 1),
+                "peak_mib": round(peak_mib(), 1),
                 "machine": this_machine().as_key(),
                 "bytes": _sizes(unfinished),
             }
@@ -131,7 +131,7 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
-def _reset_peak() -> None:
+def reset_peak() -> None:
     """Restart Linux's count of the peak resident memory; elsewhere it stays that of the whole process."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
@@ -139,7 +139,7 @@ def _reset_peak() -> None:
         return
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024

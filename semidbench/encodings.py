@@ -1,0 +1,117 @@
+"""Encodings kept on disk: one file for a list of texts, and chunks of it while it is being made.
+
+A list whose encoding was interrupted goes on at the first chunk that is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semidbench.api import Floats
+
+FORMAT = 2  # of the files in the store
+CHUNK = 1024  # texts
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class StoredEncoder:
+    """A TextEncoder over an encoding function and a folder of earlier results.
+
+    Attributes:
+        dimension: width of an encoding.
+        folder: the sentence-transformers model behind it, None where there is none.
+        compute: encodings float32 (texts, dimension) of up to CHUNK distinct texts, each independent of the others.
+        fingerprint: of all that determines an encoding's bits.
+        store: of the files; made if absent.
+        progress: called as `progress(what, done, total)` while texts are encoded.
+    """
+
+    dimension: int
+    folder: Path | None
+    compute: Callable[[Sequence[str]], Floats]
+    fingerprint: str
+    store: Path
+    progress: Progress
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Unit-length encodings, float32 (len(texts), dimension)."""
+        from filelock import FileLock
+
+        if not len(texts):
+            return np.zeros((0, self.dimension), np.float32)
+        path = self.store / f"{hash_json([FORMAT, self.fingerprint, list(texts)])}.safetensors"
+        shape = (len(texts), self.dimension)
+        stored = _read(path, shape)
+        if stored is not None:
+            return stored
+        self.store.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # cells beside this one wait and read instead of encoding again
+            stored = _read(path, shape)
+            if stored is not None:
+                return stored
+            chunks = path.with_suffix(".chunks")
+            distinct, back = np.unique(np.asarray(texts, object), return_inverse=True)
+            encodings = self._in_chunks([str(text) for text in distinct], chunks)[back]
+            _write(path, encodings)
+            shutil.rmtree(chunks)
+        return encodings
+
+    def _in_chunks(self, distinct: list[str], folder: Path) -> Floats:
+        """Longest texts first: the time left is then an upper bound, and batches hold texts of like length."""
+        folder.mkdir(exist_ok=True)
+        order = sorted(range(len(distinct)), key=lambda at: -len(distinct[at]))
+        encodings = np.empty((len(distinct), self.dimension), np.float32)
+        for start in range(0, len(order), CHUNK):
+            self.progress("encoding texts", start, len(order))
+            rows = order[start : start + CHUNK]
+            path = folder / f"{start}.safetensors"
+            part = _read(path, (len(rows), self.dimension))
+            if part is None:
+                part = self.compute([distinct[row] for row in rows])
+                _write(path, part)
+            encodings[rows] = part
+        self.progress("encoding texts", len(order), len(order))
+        return encodings
+
+
+def hash_json(value: Any) -> str:
+    """Hex SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
+    """What `_write` wrote; None if there is no such file or it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        encodings = load_file(path).get("encodings")
+    except (FileNotFoundError, SafetensorError):
+        return None
+    usable = encodings is not None and encodings.shape == shape and encodings.dtype == np.float32
+    return encodings if usable else None
+
+
+def _write(path: Path, encodings: Floats) -> None:
+    from safetensors.numpy import save
+
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(save({"encodings": np.ascontiguousarray(encodings)}, {"version": str(FORMAT)}))
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

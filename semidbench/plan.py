@@ -1,0 +1,262 @@
+"""What a track's run will cost: cells, tokens, disk, and hours projected from a short measurement here."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semidbench.bench import Bench
+from semidbench.device import held_threads, pick_device
+from semidbench.progress import Reporter, Silent
+from semidbench.scheme import parse_scheme
+from semidbench.store import default_store, peak_mib, reset_peak
+from semidbench.track import Track, load_track
+from semidbench.workload import (
+    Workload,
+    counted_workload,
+    expected_generator,
+    expected_workload,
+    open_for_counting,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from transformers import T5ForConditionalGeneration
+
+FORMAT = 1
+PROBE_SECONDS = 25.0  # for training, and as much for decoding; small models need less
+_PROBED_PROMPTS = 2048  # at most
+_FLOAT = 4  # bytes
+_BEAM = 8  # bytes of an ID row and its score
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes in the cache. `beams` is before compression; `checkpoint` is there only while a generator trains."""
+
+    encodings: int
+    embeddings: int
+    generators: int
+    beams: int
+    checkpoint: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was measured, and what it comes to.
+
+    Attributes:
+        training_rows: the sizes of the batches that were timed; the largest may be smaller than the track's.
+        step_seconds: of a training step at the track's batch, measured or on a line through the two largest sizes.
+        decoded_rows: the numbers of prompts that were timed.
+        prompt_seconds: of a test prompt.
+        peak_mib: on CUDA torch's peak, else the process's resident peak; at the largest size that was timed.
+    """
+
+    device: str
+    threads: int
+    training_rows: tuple[int, ...]
+    step_seconds: float
+    decoded_rows: tuple[int, ...]
+    prompt_seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run in numbers. Hours are of the generator: training and decoding, not embedders, quantizers or rankers."""
+
+    track: str
+    version: int
+    rows: int
+    references: int
+    seeds: int
+    work: Workload
+    parameters: int
+    steps: int
+    disk: Disk
+    probe: Probe
+    training_hours_a_cell: float
+    decoding_hours_a_cell: float
+    hours: float
+
+
+def plan(
+    track: str,
+    *,
+    data: Path | None = None,
+    cache: Path | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Plan:
+    """Count a track's work and project its time, without training anything.
+
+    Args:
+        data: folder with the track's data. None: tracks with built-in data are counted, others are reckoned
+            from the sizes that the track expects.
+        cache: where the prepared data is kept; None means `default_store()`.
+        device: "cpu", "cuda", or "auto" for CUDA where there is some.
+
+    Raises:
+        UserError: the data or a model is missing or wrong, or the track expects no sizes.
+    """
+    reporter, chosen, on = reporter or Silent(), load_track(track), pick_device(device)
+    with held_threads(chosen.threads):
+        bench = open_for_counting(chosen, data, cache or default_store(), on, reporter)
+        work = counted_workload(bench) if bench else expected_workload(chosen)
+        model = _generator(chosen, bench)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        probe = _probe(model, chosen, work, on, reporter)
+    cells = len(chosen.plan.rows) * chosen.plan.seeds
+    training, decoding = steps(work, chosen) * probe.step_seconds, work.prompts * probe.prompt_seconds
+    return Plan(
+        track=chosen.name,
+        version=chosen.version,
+        rows=len(chosen.plan.rows),
+        references=len(chosen.plan.references),
+        seeds=chosen.plan.seeds,
+        work=work,
+        parameters=parameters,
+        steps=steps(work, chosen),
+        disk=_disk(chosen, work, parameters),
+        probe=probe,
+        training_hours_a_cell=training / 3600,
+        decoding_hours_a_cell=decoding / 3600,
+        hours=cells * (training + decoding) / 3600,
+    )
+
+
+def to_json(made: Plan) -> str:
+    """The plan as JSON, with the version of this format."""
+    return json.dumps({"semidbench_plan": FORMAT, **asdict(made)}, indent=1) + "\n"
+
+
+def _generator(track: Track, bench: Bench | None) -> T5ForConditionalGeneration:
+    """The generator before its training, ID tokens and all."""
+    from semidbench.generator import add_tokens, load_generator, new_generator
+
+    if bench and bench.generator_model:
+        model = load_generator(bench.generator_model.folder)
+    else:
+        section = expected_generator(track)
+        size = bench.text_tokens().size if bench else section.tokenizer_vocabulary
+        model = new_generator(section, size, seed=0)
+    add_tokens(model, sum(track.ids.codebook_sizes), seed=0)
+    return model
+
+
+def _probe(model: T5ForConditionalGeneration, track: Track, work: Workload, device: str, reporter: Reporter) -> Probe:
+    import torch
+
+    from semidbench.probe import time_decoding, time_training
+
+    sizes = track.ids.codebook_sizes
+    first = model.config.vocab_size - sum(sizes)
+    reset_peak()
+    reporter.stage("time training")
+    training = time_training(
+        model,
+        track.training,
+        math.ceil(work.example_tokens / work.examples),
+        len(sizes),
+        device,
+        PROBE_SECONDS,
+    )
+    reporter.stage("time decoding")
+    decoding = time_decoding(
+        model,
+        np.random.default_rng(0).integers(0, sizes, (work.items, len(sizes))),
+        tuple(first + int(start) for start in np.cumsum([0, *sizes[:-1]])),
+        sizes,
+        track.decoding,
+        math.ceil(work.prompt_tokens / work.prompts),
+        device,
+        PROBE_SECONDS,
+        min(work.prompts, _PROBED_PROMPTS),
+    )
+    return Probe(
+        device=device if device == "cpu" else torch.cuda.get_device_name(),
+        threads=track.threads,
+        training_rows=training.rows,
+        step_seconds=training.of(track.training.batch),
+        decoded_rows=decoding.rows,
+        prompt_seconds=decoding.of(work.prompts) / work.prompts,
+        peak_mib=round(peak_mib() if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20, 1),
+    )
+
+
+def _disk(track: Track, work: Workload, parameters: int) -> Disk:
+    """Views are taken to be as wide as the text encodings."""
+    embedders = {method.name for row in track.plan.rows for method in parse_scheme(row).embedders}
+    cells = len(track.plan.rows) * track.plan.seeds
+    table = work.items * work.encoder_dimension * _FLOAT
+    return Disk(
+        encodings=table,
+        embeddings=len(embedders) * track.plan.seeds * table,
+        generators=cells * parameters * _FLOAT,
+        beams=cells * work.prompts * track.decoding.beams * _BEAM,
+        checkpoint=3 * parameters * _FLOAT,
+    )
+
+
+def to_rich(made: Plan) -> RenderableType:
+    """The plan for a terminal."""
+    from rich.table import Table
+
+    work, probe, cells = made.work, made.probe, made.rows * made.seeds
+    how = "counted in the data" if work.counted else "reckoned: the track's expected sizes, no data given"
+    table = Table(title=f"{made.track} version {made.version}: {how}", show_header=False, title_justify="left")
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column()
+    references = made.references * made.seeds
+    lines = [
+        ("cells", f"{cells + references:,}", f"{made.rows} rows + {made.references} references, {made.seeds} seeds"),
+        ("catalogue", f"{work.items:,}", f"items; {work.users:,} users"),
+        ("training examples", f"{work.examples:,}", f"an epoch, {made.steps:,} steps in all"),
+        ("tokens an epoch", f"{work.example_tokens + work.label_tokens:,}", "prompts and IDs"),
+        ("test prompts", f"{work.prompts:,}", f"{work.prompt_tokens / work.prompts:.1f} tokens each"),
+        ("generator", f"{made.parameters / 1e6:,.1f} M", "parameters"),
+        *_disk_lines(made.disk),
+        ("device", probe.device, f"{probe.threads} threads" if probe.device == "cpu" else ""),
+        ("a training step", _seconds(probe.step_seconds), f"timed on batches of {_list(probe.training_rows)}"),
+        ("a test prompt", _seconds(probe.prompt_seconds), f"timed on {_list(probe.decoded_rows)} prompts"),
+        ("peak memory", f"{probe.peak_mib:,.0f} MiB", "at the largest of them"),
+        ("a cell", _hours(made.training_hours_a_cell + made.decoding_hours_a_cell), _split(made)),
+        ("all cells", _hours(made.hours), "generators only: embedders, quantizers and references come on top"),
+    ]
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _disk_lines(disk: Disk) -> list[tuple[str, str, str]]:
+    kept = {name: size for name, size in asdict(disk).items() if name != "checkpoint"}
+    parts = ", ".join(f"{name} {_bytes(size)}" for name, size in kept.items())
+    return [("disk", _bytes(sum(kept.values())), parts), ("", _bytes(disk.checkpoint), "while a generator trains")]
+
+
+def _split(made: Plan) -> str:
+    return f"training {_hours(made.training_hours_a_cell)}, decoding {_hours(made.decoding_hours_a_cell)}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * 3600:.1f} s"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.2f} ms"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
+
+
+def _list(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))
