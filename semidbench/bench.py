@@ -31,6 +31,7 @@ from semidbench.text_tokens import (
 from semidbench.track import Pinned, ScratchGenerator, Track
 
 Progress = Callable[[str, int, int], None]
+_DATASET_CODE = ("dataset.prepare", "dataset.split", "dataset.files", "dataset.content")
 _TRAIN, _HELD_OUT, _FACTS = "train", "held-out", "facts.json"
 
 
@@ -42,6 +43,7 @@ class Bench:
         dataset: the stage that holds training and held-out data, in folders of their own.
         train: the training data. Held-out data is read when a cell is evaluated, not before.
         encoder: the track's text encoder, `encoder_key` its identity.
+        encoder_model: the pretrained text encoder, None where there is none.
         generator_model: what a pretrained generator starts from, None for one from scratch.
         tokenizer: the stage that holds the generator's text tokens.
         dataset_sha256: hash of the split's content.
@@ -58,6 +60,7 @@ class Bench:
     train: TrainData
     encoder: TextEncoder
     encoder_key: str
+    encoder_model: Pretrained | None
     generator_model: Pretrained | None
     tokenizer: Stage
     dataset_sha256: str
@@ -129,6 +132,7 @@ def open_bench(track: Track, split: Split, data: Path | None, store: Path, devic
         train=train,
         encoder=encoder,
         encoder_key=encoder.fingerprint,
+        encoder_model=encoder_model,
         generator_model=generator_model,
         tokenizer=_tokenizer_stage(track, generator_model, dataset, train, store),
         dataset_sha256=told["sha256"],
@@ -168,7 +172,7 @@ def dataset_stage(track: Track, split: Split, data: Path | None, store: Path) ->
         "primary": track.evaluation.primary,
         "split": split,
         "source": source_hashes(track, data),
-        "code": [core_code("dataset.prepare", "dataset.split", "dataset.files"), module_code("bench")],
+        "code": [core_code(*_DATASET_CODE), module_code("bench")],
         "libraries": library_versions(["numpy", "scikit-learn", "pyarrow"]),
     }
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from semidbench.errors import UserError
+
+_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def pick_device(asked: str) -> str:
@@ -25,14 +28,21 @@ def pick_device(asked: str) -> str:
 
 @contextmanager
 def held_threads(count: int) -> Iterator[None]:
-    """Hold torch, BLAS and OpenMP to the track's threads: they are part of what makes bits repeat."""
+    """Hold torch, BLAS and OpenMP to the track's threads: they are part of what makes bits repeat.
+
+    A library that is loaded later, by a plugin say, reads the environment; threadpoolctl sees loaded ones only.
+    """
     import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
+    threads, variables = torch.get_num_threads(), {name: os.environ.get(name) for name in _VARIABLES}
     torch.set_num_threads(count)
+    os.environ.update(dict.fromkeys(_VARIABLES, str(count)))
     try:
         with threadpool_limits(limits=count):
             yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        for name, value in variables.items():
+            os.environ.pop(name, None)
+            os.environ.update({name: value} if value is not None else {})

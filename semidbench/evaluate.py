@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
+from pydantic import JsonValue
 
 from semidbench.api import TASKS, Ints, Task
 from semidbench.bench import Bench
 from semidbench.cases import Cases
-from semidbench.cell import SchemeStages, load_beams
+from semidbench.cell import SchemeStages, embedding_stage, load_beams
 from semidbench.fingerprint import Code, core_code, library_versions
 from semidbench.layout import ids_sha256, load_ids
 from semidbench.metrics import head_items
@@ -48,7 +50,7 @@ def evaluate_scheme(
         placements=placements,
         ids_hash=ids_sha256(ids),
         rankings_hash=rankings_sha256({task: beams[task][0] for task in TASKS}),
-        stages=stages.by_name,
+        stages=stages.by_name | {"embedder": (*_below(bench, scheme.embedders, seed), *stages.embeddings)},
     )
 
 
@@ -91,7 +93,8 @@ def _result(
         split=bench.split,
         name=name,
         dataset=DatasetStamp(sha256=bench.dataset_sha256, **bench.facts),
-        options={part: method.options for part, method in methods.items()},
+        models=_models(bench),
+        options=recorded_options(methods),
         seed=seed,
         metrics=compute_metrics(cases, bench.track.evaluation),
         id_table_sha256=ids_hash,
@@ -102,6 +105,36 @@ def _result(
         peak_memory_mib=max(stage.peak_mib for of in stages.values() for stage in of),
     )
     return cell, cases
+
+
+def _below(bench: Bench, methods: Iterable[ResolvedMethod], seed: int) -> tuple[Stage, ...]:
+    """The stages of the embedders that these build on; they are in the store by now."""
+    return tuple(
+        stage
+        for method in methods
+        for other in method.builds_on
+        for stage in (*_below(bench, [other], seed), embedding_stage(bench, other, seed))
+    )
+
+
+def _models(bench: Bench) -> dict[Literal["text_encoder", "generator"], dict[str, str]]:
+    """SHA-256 of the files of each pretrained model."""
+    encoder, generator = bench.encoder_model, bench.generator_model
+    found: dict[Literal["text_encoder", "generator"], dict[str, str]] = {}
+    if encoder:
+        found["text_encoder"] = dict(encoder.files)
+    if generator:
+        found["generator"] = dict(generator.files)
+    return found
+
+
+def recorded_options(methods: Mapping[str, ResolvedMethod]) -> dict[str, JsonValue]:
+    """Effective options by part of the scheme, those of what an embedder builds on as `embedder > search`."""
+    found: dict[str, JsonValue] = {}
+    for part, method in methods.items():
+        found[part] = method.options
+        found |= recorded_options({f"{part} > {other.name}": other for other in method.builds_on})
+    return found
 
 
 def _targets(bench: Bench) -> dict[Task, Ints]:

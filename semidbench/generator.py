@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import T5Config, T5ForConditionalGeneration
@@ -91,7 +92,7 @@ def load_generator(folder: Path) -> T5ForConditionalGeneration:
     try:
         raw = json.loads((folder / "config.json").read_text("utf-8"))
         state = load_file(folder / "model.safetensors")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"cannot read a T5 from {folder}: {error}") from error
     config = T5Config.from_dict(raw)
     # transformers 5 writes "tie_word_embeddings": true for untied models too, and the scale beside it

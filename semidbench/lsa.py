@@ -33,6 +33,7 @@ class Lsa:
         Raises:
             UserError: fewer training texts or words than `width`.
         """
+        import sklearn.decomposition  # noqa: F401  # first: threads of a BLAS that is not loaded yet stay unlimited
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(self.threads):

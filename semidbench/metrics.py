@@ -8,7 +8,7 @@ ties; this rule is ours.
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, fsum
 from typing import Literal
 
 import numpy as np
@@ -48,6 +48,25 @@ def ndcg_at(start: Whole, size: Whole, k: int) -> Values:
 def id_recall_at(id_rank: Whole, k: int) -> Values:
     """1 where the target's ID is among the first k distinct IDs, else 0: float64 (Q,) of integers (Q,)."""
     return ((id_rank > 0) & (id_rank <= k)).astype(np.float64)
+
+
+def unit_mean(values: Values, units: Whole) -> float | None:
+    """The mean over units (test items for search, users for recommendation) of the mean of each unit's cases.
+
+    That is what the t-tests pair, so that a table and its tests agree where items have unequal numbers of
+    queries; with equal ones it is the mean over the cases.
+
+    Args:
+        values: float64 (Q,).
+        units: integers (Q,), the unit of each case.
+
+    Returns:
+        None where there is no case. The order of the cases changes no bit: fsum rounds once.
+    """
+    if not len(values):
+        return None
+    _, inverse, counts = np.unique(units, return_inverse=True, return_counts=True)
+    return fsum((values / counts[inverse]).tolist()) / len(counts)
 
 
 def head_items(train_interaction_counts: Whole, share: float) -> Mask:

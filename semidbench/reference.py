@@ -35,6 +35,7 @@ def run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage_began: Cal
     inputs = {
         **bench.plugin_key(seed),
         "method": ranker.as_key(),
+        "listed": bench.track.decoding.beams,  # of the best items, for the rankings' hash
         "code": [core_code("reference"), module_code("bench")],
     }
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from numpy.typing import NDArray
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -32,7 +30,7 @@ from pydantic import (
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases, from_parquet, to_parquet
 from semidbench.errors import UserError
-from semidbench.metrics import GROUPS, Group, id_recall_at, in_group, ndcg_at, recall_at
+from semidbench.metrics import GROUPS, Group, id_recall_at, in_group, ndcg_at, recall_at, unit_mean
 from semidbench.track import Evaluation, Share, Track
 
 SCHEMA = 2
@@ -97,7 +95,7 @@ class Environment(_Record):
 
 
 class GroupMetrics(_Record):
-    """One task's metrics over one group of test cases. Means are None where there is no case.
+    """One task's metrics over one group of test cases: see semidbench.metrics.unit_mean for what a mean is.
 
     `recall` and `ndcg` are at item level, by cut-off k. `id_recall` is None for rankers, which have no IDs.
     """
@@ -122,6 +120,7 @@ class CellResult(_Record):
     split: Literal["test", "development"]
     name: str
     dataset: DatasetStamp
+    models: dict[Literal["text_encoder", "generator"], dict[str, Sha256]]  # files of each pretrained one, by path
     options: dict[str, JsonValue]  # all effective options, by part of the scheme
     seed: NonNegativeInt
     metrics: Metrics
@@ -140,7 +139,11 @@ def protocol_sha256(track: Track) -> str:
     Left out: the prose, the plan (which changes no number) and the methods' options (recorded per cell).
     """
     numbers = track.model_dump(mode="json", exclude={"about", "plan", "methods"})
-    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+    return _digest(numbers)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def slug(name: str, seed: int) -> str:
@@ -158,27 +161,24 @@ def compute_metrics(cases: Mapping[Task, Cases], evaluation: Evaluation) -> Metr
 def _metrics(cases: Mapping[Task, Cases], recall_ks: tuple[int, ...], ndcg_ks: tuple[int, ...]) -> Metrics:
     found: Metrics = {}
     for task in TASKS:
-        p = cases[task].placements
-        recall = {k: recall_at(p.start, p.size, k) for k in recall_ks}
-        ndcg = {k: ndcg_at(p.start, p.size, k) for k in ndcg_ks}
-        id_recall = {k: id_recall_at(p.id_rank, k) for k in recall_ks} if p.n_ids.any() else None
+        p, units = cases[task].placements, cases[task].units
+        values = {f"recall@{k}": recall_at(p.start, p.size, k) for k in recall_ks}
+        values |= {f"ndcg@{k}": ndcg_at(p.start, p.size, k) for k in ndcg_ks}
+        values |= {f"id_recall@{k}": id_recall_at(p.id_rank, k) for k in recall_ks}
+        values |= {"ids": p.n_ids.astype(float), "items": p.n_items.astype(float)}
         found[task] = {}
         for group in GROUPS:
             chosen = in_group(group, cases[task].head)
+            mean = {name: unit_mean(each[chosen], units[chosen]) for name, each in values.items()}
             found[task][group] = GroupMetrics(
                 n_cases=int(chosen.sum()),
-                recall={k: _mean(values[chosen]) for k, values in recall.items()},
-                ndcg={k: _mean(values[chosen]) for k, values in ndcg.items()},
-                id_recall=None if id_recall is None else {k: _mean(values[chosen]) for k, values in id_recall.items()},
-                mean_ids=_mean(p.n_ids[chosen]),
-                mean_items=_mean(p.n_items[chosen]),
+                recall={k: mean[f"recall@{k}"] for k in recall_ks},
+                ndcg={k: mean[f"ndcg@{k}"] for k in ndcg_ks},
+                id_recall={k: mean[f"id_recall@{k}"] for k in recall_ks} if p.n_ids.any() else None,
+                mean_ids=mean["ids"],
+                mean_items=mean["items"],
             )
     return found
-
-
-def _mean(values: NDArray[Any]) -> float | None:
-    # fsum rounds once, so a mean depends neither on the order of the cases nor on the processor.
-    return math.fsum(values.tolist()) / len(values) if len(values) else None
 
 
 def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> CellResult:
@@ -226,7 +226,7 @@ def read_cells(folder: Path) -> list[CellResult]:
 
     Raises:
         UserError: a file that is damaged, oversize, of another schema or without its Parquet; or cells of more
-            than one track version, protocol, split or dataset.
+            than one track version, protocol, split, dataset or set of pretrained models.
     """
     cells = {path: _read_cell(path) for path in sorted(folder.glob("*.json"))}
     for what, of in _ONE_PER_FOLDER:
@@ -245,6 +245,7 @@ _ONE_PER_FOLDER: tuple[tuple[str, Callable[[CellResult], str]], ...] = (
     ("protocols of one track version", lambda cell: f"protocol {cell.track.protocol_sha256[:12]}"),
     ("splits", lambda cell: f"the {cell.split} split"),
     ("data", lambda cell: f"data {cell.dataset.sha256[:12]}"),
+    ("pretrained models", lambda cell: f"models {_digest(cell.models)[:12]}"),
 )
 
 

@@ -87,7 +87,7 @@ def paired_tests(
         units: integers (Q,), the unit that each case belongs to; a unit's cases are averaged.
         alpha: family-wise level.
         power: for the smallest detectable difference (pingouin.power_ttest).
-        unit: "case" pairs the units of `units`, averaged over seeds; "seed" pairs the seeds' means over all cases.
+        unit: "case" pairs the units of `units`, averaged over seeds; "seed" pairs the seeds' means over the units.
 
     Raises:
         UserError: two rows have no seed in common.
@@ -106,7 +106,7 @@ def paired_tests(
     tested: dict[tuple[int, int], tuple[Values, Values]] = {}
     for a, b in pairs:
         common = _common_seeds(rows[a], rows[b])
-        means_a, means_b = (np.array([rows[i].by_seed[seed].mean() for seed in common]) for i in (a, b))
+        means_a, means_b = (_seed_means(rows[i], common, inverse, n_units) for i in (a, b))
         n_seeds[a, b] = n_seeds[b, a] = len(common)
         ahead[a, b], ahead[b, a] = np.count_nonzero(means_a > means_b), np.count_nonzero(means_b > means_a)
         if unit == "seed":
@@ -162,6 +162,11 @@ def _numbered(units: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
     """The units renumbered 0..n-1, and n."""
     names, inverse = np.unique(units, return_inverse=True)
     return inverse.astype(np.int64), len(names)
+
+
+def _seed_means(row: RowScores, seeds: Sequence[int], inverse: NDArray[np.int64], n_units: int) -> Values:
+    """Each seed's mean over the units: float64 (seeds,)."""
+    return np.array([_unit_means(row, [seed], inverse, n_units).mean() for seed in seeds])
 
 
 def _unit_means(row: RowScores, seeds: Sequence[int], inverse: NDArray[np.int64], n_units: int) -> Values:

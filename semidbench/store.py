@@ -102,7 +102,7 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
             (unfinished / _META).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", "utf-8")
             unfinished.rename(final)
         except OSError as error:
-            raise UserError(f"stage {name} could not be written to {unfinished}: {error}. Is the disk full?") from error
+            raise UserError(f"stage {name} failed on a file: {error}. Nothing of it is kept in {store}") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return Stage(final, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=True)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semidbench.metrics import head_items, id_recall_at, in_group, ndcg_at, recall_at
+from semidbench.metrics import head_items, id_recall_at, in_group, ndcg_at, recall_at, unit_mean
 from semidbench.ranking import place_beams, place_scores
 
 # Sizes of the groups in a list, at most 7 items, so that all orders of ties can be gone through.
@@ -120,3 +120,15 @@ def test_head_and_torso_partition_the_cases() -> None:
     head = np.array([True, False, False])
     assert in_group("all", head).all()
     assert (in_group("head", head) ^ in_group("torso", head)).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=40))
+def test_a_mean_gives_each_unit_the_same_weight(cases: list[tuple[int, float]]) -> None:
+    units = np.array([unit for unit, _ in cases])
+    values = np.array([value for _, value in cases])
+    by_hand = [values[units == unit].mean() for unit in set(units.tolist())]
+    assert unit_mean(values, units) == pytest.approx(np.mean(by_hand), abs=1e-12)
+
+
+def test_a_mean_over_no_case_is_none() -> None:
+    assert unit_mean(np.zeros(0), np.zeros(0, int)) is None

@@ -62,6 +62,7 @@ def some_cell(cases: dict[Task, Cases], **changes: Any) -> CellResult:
         "split": "test",
         "name": NAME,
         "dataset": FACTS,
+        "models": {},
         "options": {"embedder": {"ratio": "1:2"}},
         "seed": 0,
         "metrics": compute_metrics(cases, TRACK.evaluation),
@@ -119,16 +120,22 @@ def test_metrics_follow_from_the_parquet_by_pandas(written: tuple[Path, CellResu
             of = rows[rows["task"] == task]
             metrics = written[1].metrics[task][group]
             assert metrics.n_cases == len(of)
-            expected = recall_at(of["start"].to_numpy(), of["size"].to_numpy(), 10).mean()
-            assert metrics.recall[10] == pytest.approx(expected, abs=1e-12)
+            recall = recall_at(of["start"].to_numpy(), of["size"].to_numpy(), 10)
+            scores = of.assign(recall=recall, found=of["id_rank"].between(1, 5)).groupby("unit")
+            expected = scores[["recall", "found", "n_ids", "n_items"]].mean().mean()
+            assert metrics.recall[10] == pytest.approx(expected["recall"], abs=1e-12)
             assert metrics.id_recall is not None
-            assert metrics.id_recall[5] == pytest.approx(of["id_rank"].between(1, 5).mean(), abs=1e-12)
-            assert metrics.mean_ids == pytest.approx(of["n_ids"].mean())
-            assert metrics.mean_items == pytest.approx(of["n_items"].mean())
+            assert metrics.id_recall[5] == pytest.approx(expected["found"], abs=1e-12)
+            assert metrics.mean_ids == pytest.approx(expected["n_ids"])
+            assert metrics.mean_items == pytest.approx(expected["n_items"])
 
 
 def test_all_is_the_weighted_mean_of_head_and_torso() -> None:
-    for groups in compute_metrics(some_cases(), TRACK.evaluation).values():
+    cases = {
+        task: Cases(each.placements, np.arange(len(each), dtype=np.int32), each.head)
+        for task, each in some_cases().items()
+    }
+    for groups in compute_metrics(cases, TRACK.evaluation).values():
         total = sum((groups[part].recall[30] or 0) * groups[part].n_cases for part in ("head", "torso"))
         assert groups["all"].recall[30] == pytest.approx(total / groups["all"].n_cases, abs=1e-12)
         assert groups["head"].n_cases + groups["torso"].n_cases == groups["all"].n_cases
