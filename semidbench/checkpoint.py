@@ -82,6 +82,7 @@ def load_checkpoint(path: Path, moving: Moving) -> Position | None:
 
     Raises:
         UserError: the file is damaged, or of another format or model.
+        torch.OutOfMemoryError: the device cannot hold it; the file is as good as before.
     """
     if not path.exists():
         return None
@@ -103,6 +104,8 @@ def load_checkpoint(path: Path, moving: Moving) -> Position | None:
         moving.schedule.load_state_dict(record["schedule"])
         _restore_random_states({name: tensors[_RANDOM + name] for name in _random_states(moving.device)}, moving.device)
         return Position(record["step"], record["losses"], tensors[_TOTAL], record["epoch_random"])
+    except torch.OutOfMemoryError:  # a RuntimeError that says nothing against the file
+        raise
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise UserError(
             f"checkpoint {path} cannot be used: {type(error).__name__}: {error}. Delete it and run again"

@@ -23,6 +23,7 @@ from semidbench.workload import (
     expected_workload,
     open_for_counting,
     steps,
+    whole_model_tunings,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ _BEAM = 8  # bytes of an ID row and its score
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Bytes in the cache. `beams` is before compression; `checkpoint` is there only while a generator trains."""
+    """Bytes in the cache. `beams` is before compression.
+
+    `checkpoint` is what one takes while a generator trains: it is written beside the one before.
+    """
 
     encodings: int
     embeddings: int
@@ -70,13 +74,18 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run in numbers. Hours are of the generator: training and decoding, not embedders, quantizers or rankers."""
+    """A run in numbers. Hours are of the generator: training and decoding, not embedders, quantizers or rankers.
+
+    `tunings` are the fine-tunings of whole sentence models, of all seeds; each goes through the training queries as
+    often as the method has epochs.
+    """
 
     track: str
     version: int
     rows: int
     references: int
     seeds: int
+    tunings: int
     work: Workload
     parameters: int
     steps: int
@@ -121,6 +130,7 @@ def plan(
         rows=len(chosen.plan.rows),
         references=len(chosen.plan.references),
         seeds=chosen.plan.seeds,
+        tunings=whole_model_tunings(chosen) * chosen.plan.seeds,
         work=work,
         parameters=parameters,
         steps=steps(work, chosen),
@@ -201,7 +211,7 @@ def _disk(track: Track, work: Workload, parameters: int) -> Disk:
         embeddings=len(embedders) * track.plan.seeds * table,
         generators=cells * parameters * _FLOAT,
         beams=cells * work.prompts * track.decoding.beams * _BEAM,
-        checkpoint=3 * parameters * _FLOAT,
+        checkpoint=2 * 3 * parameters * _FLOAT,  # weights and two moments, the new beside the old
     )
 
 
@@ -229,11 +239,19 @@ def to_rich(made: Plan) -> RenderableType:
         ("a test prompt", _seconds(probe.prompt_seconds), f"timed on {_list(probe.decoded_rows)} prompts"),
         ("peak memory", f"{probe.peak_mib:,.0f} MiB", "at the largest of them"),
         ("a cell", _hours(made.training_hours_a_cell + made.decoding_hours_a_cell), _split(made)),
-        ("all cells", _hours(made.hours), "generators only: embedders, quantizers and references come on top"),
+        ("all generators", _hours(made.hours), "not in it: embedders, quantizers, references, text encoding"),
+        *_tuning_lines(made),
     ]
     for line in lines:
         table.add_row(*line)
     return table
+
+
+def _tuning_lines(made: Plan) -> list[tuple[str, str, str]]:
+    if not made.tunings:
+        return []
+    what = f"of the sentence model, {made.work.queries:,} query-item pairs an epoch each; not timed"
+    return [("fine-tunings", f"{made.tunings:,}", what)]
 
 
 def _disk_lines(disk: Disk) -> list[tuple[str, str, str]]:

@@ -40,7 +40,8 @@ def find_pretrained(pin: Pinned) -> Pretrained:
     not a reason to look further.
 
     Raises:
-        UserError: not found, its weights have another hash, or they are there as a pickle only.
+        UserError: not found, SEMIDBENCH_MODELS names no folder, its weights have another hash, or they are there as a
+            pickle only.
     """
     folder = _local(pin) or _packaged(pin) or _from_hub(pin)
     small = {path for pattern in _SETTINGS for path in folder.glob(pattern) if path.is_file()}
@@ -60,6 +61,8 @@ def _local(pin: Pinned) -> Path | None:
     if not variable:
         return None
     models = Path(variable)
+    if not models.is_dir():
+        raise UserError(f"{MODELS_VARIABLE} names {models}, which is no folder. Correct it, or unset it, and run again")
     own, cached = models / pin.name.split("/")[-1], models / f"models--{pin.name.replace('/', '--')}" / "snapshots"
     for candidate in (own, cached / pin.revision):
         if (candidate / WEIGHTS).is_file():

@@ -13,6 +13,7 @@ from semidbench.bench import Bench, open_bench
 from semidbench.errors import UserError
 from semidbench.examples import rec_prompts, search_prompts, training_examples
 from semidbench.progress import Reporter
+from semidbench.scheme import parse_method, parse_scheme
 from semidbench.track import Expected, ScratchGenerator, Track, World
 
 _REC_WORDS = 4  # tokens of a recommendation prompt beside its IDs: a word or two, a colon, the end
@@ -24,6 +25,7 @@ class Workload:
 
     Attributes:
         counted: from the data; else from the sizes that the track expects.
+        queries: training queries.
         examples: training examples of both tasks, an epoch.
         example_tokens: tokens of all their prompts.
         label_tokens: tokens of all their IDs.
@@ -35,6 +37,7 @@ class Workload:
     counted: bool
     items: int
     users: int
+    queries: int
     examples: int
     example_tokens: int
     label_tokens: int
@@ -63,6 +66,7 @@ def expected_workload(track: Track) -> Workload:
         counted=False,
         items=expected.items,
         users=expected.users,
+        queries=searches,
         examples=examples,
         example_tokens=searches * expected.query_tokens + rec_tokens,
         label_tokens=examples * levels,
@@ -99,6 +103,7 @@ def counted_workload(bench: Bench) -> Workload:
         counted=True,
         items=train.n_items,
         users=train.interactions.n_users,
+        queries=len(train.queries),
         examples=len(examples),
         example_tokens=int(examples.prompts.lengths.sum()),
         label_tokens=len(examples) * levels,
@@ -119,6 +124,20 @@ def open_for_counting(track: Track, data: Path | None, store: Path, device: str,
 def steps(work: Workload, track: Track) -> int:
     """Training steps of a cell."""
     return track.training.epochs * math.ceil(work.examples / track.training.batch)
+
+
+def whole_model_tunings(track: Track) -> int:
+    """How often a seed fine-tunes a sentence model as a whole: methods that are told `tune=full`, each once.
+
+    Told by the track or in a row's brackets. Embedders that another builds on count where they are a row's, too.
+    """
+    embedders = {method for row in track.plan.rows for method in parse_scheme(row).embedders}
+    rankers = {parse_method(ranker, ranker) for ranker in track.plan.references}
+    return sum(
+        {**given.get(method.name, {}), **dict(method.options)}.get("tune") == "full"
+        for methods, given in ((embedders, track.methods.embedders), (rankers, track.methods.rankers))
+        for method in methods
+    )
 
 
 def _expected(track: Track) -> Expected:

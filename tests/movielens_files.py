@@ -122,7 +122,6 @@ _DEEDS = [
     "steals",
 ]
 _GENRES = ["Action", "Comedy", "Drama", "Horror", "Mystery", "Romance", "Thriller", "Western"]
-_FRAMES = {"train": "a movie where a {} {} {} something, take {}", "test": "{} {} {} it, part {}"}
 _GENOME = 24  # tags of the made-up genome
 
 

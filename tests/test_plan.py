@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from semidbench.plan import Plan, plan, to_json, to_rich
 from semidbench.probe import Timing, time_decoding, time_training
 from semidbench.progress import Silent
 from semidbench.track import Track, load_track
-from semidbench.workload import counted_workload, expected_generator, expected_workload
+from semidbench.workload import counted_workload, expected_generator, expected_workload, whole_model_tunings
 from tests.tiny import tiny_generator
 
 
@@ -57,6 +59,7 @@ def test_counted_work_is_what_a_cell_does(cache: Path) -> None:
         *(rec_prompts([histories[user]], ids, tokenizer, track.prompts) for user in held_out.users),
     ]
     assert work.counted
+    assert work.queries == len(bench.train.queries.texts)
     assert (work.examples, work.example_tokens) == (len(training), sum(len(row.flat) for row in training))
     assert (work.prompts, work.prompt_tokens) == (len(tests), sum(len(row.flat) for row in tests))
     assert work.label_tokens == 2 * len(training)
@@ -87,9 +90,26 @@ def test_expected_work_is_reckoned_as_it_would_be_counted(
 
 def test_the_paper_s_sizes() -> None:
     work = expected_workload(load_track("paper"))
+    assert work.queries == 62_138 * 10
     assert work.examples == 62_138 * 10 + 162_541 * 6  # of 8 interactions one is the test's and one has no history
     assert work.prompts == 62_138 * 10 + 162_541
     assert not work.counted
+
+
+def test_fine_tunings_of_the_whole_sentence_model_are_counted() -> None:
+    """Each method once, by the track's options and a row's."""
+    paper = load_track("paper")
+
+    def tunings(rows: tuple[str, ...], references: tuple[str, ...]) -> int:
+        planned = paper.plan.model_copy(update={"rows": rows, "references": references})
+        return whole_model_tunings(paper.model_copy(update={"plan": planned}))
+
+    assert whole_model_tunings(paper) == 4  # search, multi-task, and the two dense references
+    search = "search/rq-kmeans/shared"
+    assert tunings((search, "search+rec/rq-kmeans/separate", "-/-/random"), ("popularity", "enmf")) == 1
+    assert tunings((search, "search[epochs=1]/rq-kmeans/shared", "search[tune=head]/rq-kmeans/shared"), ()) == 2
+    assert tunings((), ("dense", "dense[tune=head]")) == 1
+    assert whole_model_tunings(load_track("smoke")) == 0
 
 
 def test_a_track_without_expected_sizes_needs_its_data() -> None:
@@ -135,6 +155,7 @@ def test_a_plan_adds_up(smoke: Plan) -> None:
     assert smoke.disk.generators == 3 * 4 * smoke.parameters
     assert smoke.disk.embeddings == 3 * smoke.disk.encodings == 3 * 240 * 48 * 4
     assert smoke.disk.beams == 3 * smoke.work.prompts * 20 * 8
+    assert smoke.disk.checkpoint == 2 * 3 * 4 * smoke.parameters
     assert smoke.probe.peak_mib > 50
 
 
@@ -159,6 +180,11 @@ def test_json_and_table(smoke: Plan) -> None:
     text = console.export_text()
     assert "counted in the data" in text
     assert "2,179" in text
+    assert "all generators" in text
+    assert "fine-tunings" not in text
+    tuning = dataclasses.replace(smoke, tunings=20)
+    console.print(to_rich(tuning))
+    assert re.search(rf"fine-tunings\W+20\W+of the sentence model, {smoke.work.queries:,} ", console.export_text())
 
 
 def test_the_command(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

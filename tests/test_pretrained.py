@@ -146,6 +146,16 @@ def test_nothing_found_says_what_to_do(nowhere: list[dict[str, Any]]) -> None:
     assert not any("bin" in pattern for pattern in nowhere[0]["allow_patterns"])
 
 
+def test_a_models_folder_that_is_none_is_an_error(
+    tmp_path: Path, nowhere: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other sources are not asked: somebody who names a folder means it."""
+    monkeypatch.setenv("SEMIDBENCH_MODELS", str(tmp_path / "mistyped"))
+    with pytest.raises(UserError, match=r"SEMIDBENCH_MODELS names .*mistyped, which is no folder"):
+        find_pretrained(PINNED)
+    assert not nowhere
+
+
 def test_a_pickle_is_not_read(tmp_path: Path, nowhere: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = model_at(tmp_path / "small-model")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

@@ -140,6 +140,18 @@ def test_a_damaged_or_foreign_checkpoint_is_an_error(tmp_path: Path) -> None:
         go_on()
 
 
+def test_memory_that_runs_out_is_not_the_checkpoint_s_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    kept = tmp_path / "here.safetensors"
+    kept.write_bytes(b"as good as before")
+    monkeypatch.setattr("semidbench.checkpoint.safe_open", too_large)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(tiny_generator(8), examples(), SECTION, seed=3, device="cpu", progress=quiet, checkpoint=kept)
+    assert kept.read_bytes() == b"as good as before"
+
+
 def test_another_seed_gives_other_bits() -> None:
     a, b = tiny_generator(8), tiny_generator(8)
     train(a, examples(), SECTION, seed=3, device="cpu", progress=quiet)

@@ -64,7 +64,7 @@ def fetch(
 
 @data_app.command()
 def check(data: Data, track: TrackName = "paper") -> None:
-    """Say what of the track's data is there and what is missing, with the next command.
+    """Say what of the track's data is there and in order, what is not, and the next command.
 
     \b
     semidbench data check --track paper --data DIR
@@ -74,9 +74,9 @@ def check(data: Data, track: TrackName = "paper") -> None:
     missing = 0
     for finding in findings(_load(track), data):
         missing += not finding.there
-        print("ok     " if finding.there else "missing", finding.what)
+        print("ok    " if finding.there else "not ok", finding.what)
         if finding.command:
-            print(f"        next: semidbench {finding.command} --track {track} --data {data}")
+            print(f"       next: semidbench {finding.command} --track {track} --data {data}")
     if missing:
         raise UserError(f"data for track {track}: {missing} of what a run needs is missing or wrong, see above")
     print(f"next: semidbench run --track {track} --data {data}")

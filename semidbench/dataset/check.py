@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from semidbench.dataset import folder
 from semidbench.dataset.descriptions import description_key
 from semidbench.dataset.prepare import Prepared, prepare, query_file
 from semidbench.dataset.releases import RELEASES
-from semidbench.dataset.sources import file_sha256, find_descriptions, find_release
+from semidbench.dataset.sources import GENOME_ROLES, ROLES, file_sha256, find_descriptions, find_release
 from semidbench.errors import UserError
 from semidbench.track import Folder, MovieLens, Track
 
@@ -22,7 +23,8 @@ class Finding:
     Attributes:
         there: whether it was found and is in order.
         what: one sentence.
-        command: the semidbench command that provides it, without --track and --data; empty if there is none.
+        command: the semidbench command that provides it, without --track and --data, with capitals for what only the
+            user knows; empty if there is none.
     """
 
     there: bool
@@ -51,7 +53,7 @@ def _parts(track: Track, data: Path) -> list[tuple[Callable[[], str], str]]:
     if isinstance(section, MovieLens):
         parts = [(lambda: _release(section, data), "data fetch"), (lambda: _descriptions(data), "")]
         if section.queries == "file":
-            parts.append((lambda: str(query_file(track.name, data)), "data queries"))
+            parts.append((lambda: str(query_file(track.name, data)), "data queries --model NAME --base-url URL"))
         return parts
     if isinstance(section, Folder):
         return [
@@ -64,10 +66,21 @@ def _parts(track: Track, data: Path) -> list[tuple[Callable[[], str], str]]:
 
 def _release(section: MovieLens, data: Path) -> str:
     files, official = find_release(section, data), RELEASES[section.release]
+    for role in _roles(section, data):
+        with files.file(role).open():
+            pass  # it is there, which is all that is asked here
     if files.path.is_dir():
         return f"{files.path} (unpacked)"
     same = file_sha256(files.path) == official.sha256
     return f"{files.path} ({'the' if same else 'not the'} file that GroupLens published, by its sha256)"
+
+
+def _roles(section: MovieLens, data: Path) -> list[str]:
+    """The release's CSV files that a run reads."""
+    roles = [*ROLES, *(GENOME_ROLES if section.genome_tags else ())]
+    with suppress(UserError):  # missing descriptions are a finding of their own
+        roles += [] if description_key(find_descriptions(data)) == "movieId" else ["links"]
+    return roles
 
 
 def _descriptions(data: Path) -> str:

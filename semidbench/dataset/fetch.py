@@ -37,13 +37,14 @@ def fetch(url: str, sha256: str, target: Path, progress: Progress) -> bool:
             "trust it: runs do not ask for the hash"
         )
     part = target.with_name(target.name + ".part")
+    _make_folder(target.parent)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         _download(url, part, progress)
     except requests.RequestException as error:
         raise UserError(f"cannot fetch {url}: {_reason(error)}. {_kept(part)}") from error
     except OSError as error:
-        raise UserError(f"cannot write {part}: {error.strerror}. {_kept(part)}") from error
+        kept = _kept(part) if part.exists() else "Make its folder writable and run again"
+        raise UserError(f"cannot write {part}: {error.strerror}. {kept}") from error
     if (found := file_sha256(part)) != sha256:
         wrong = part.replace(target.with_name(target.name + ".wrong"))
         raise UserError(
@@ -52,6 +53,13 @@ def fetch(url: str, sha256: str, target: Path, progress: Progress) -> bool:
         )
     part.replace(target)
     return True
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a file in its place, too
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}. Name another and run again") from error
 
 
 def _download(url: str, part: Path, progress: Progress) -> None:

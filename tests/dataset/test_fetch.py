@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +111,21 @@ def test_no_server_is_one_clear_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("data", ["file", "file/below"])
+def test_a_file_in_the_folder_s_place_is_one_clear_line(server: FileServer, tmp_path: Path, data: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=r"cannot make the folder .*file.*\. Name another and run again$"):
+        fetch(server.url, SHA256, tmp_path / data / "ml-25m.zip", quiet)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert server.asked == []
+
+
+def test_a_part_that_cannot_be_written_is_one_clear_line(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "ml-25m.zip.part").symlink_to(tmp_path / "gone" / "part")
+    with pytest.raises(UserError, match=r"cannot write .*\.part: .*\. Make its folder writable and run again$"):
+        fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
+
+
 def command(*words: str | Path) -> tuple[int, str]:
     """Exit code and output of `semidbench data WORDS`; the code of a UserError is 2."""
     done = CliRunner().invoke(app, ["data", *map(str, words)])
@@ -126,7 +143,7 @@ def test_from_nothing_to_prepared_data(tmp_path: Path) -> None:
     code, told = command("check", "--track", own, "--data", data)
     assert code == 2
     assert f"next: semidbench data fetch --track {own} --data {data}" in told
-    assert f"next: semidbench data queries --track {own} --data {data}" in told
+    assert f"next: semidbench data queries --model NAME --base-url URL --track {own} --data {data}" in told
     assert "3 of what a run needs" in told
     with file_server(content) as mirror:
         sha256 = hashlib.sha256(content).hexdigest()
@@ -155,10 +172,27 @@ def test_tracks_without_files_have_nothing_to_fetch_or_check(tmp_path: Path) -> 
     assert "nothing to check" in told
 
 
+@pytest.mark.parametrize("role", ["genome-scores", "genome-tags", "links", "tags"])
+@pytest.mark.parametrize("unpacked", [True, False])
+def test_check_misses_a_file_of_the_release_before_there_are_queries(tmp_path: Path, role: str, unpacked: bool) -> None:
+    write_ml25m(tmp_path, movies=60, users=40)
+    (tmp_path / "queries.jsonl").unlink()
+    with zipfile.ZipFile(tmp_path / "ml-25m.zip") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist() if name != f"ml-25m/{role}.csv"}
+        archive.extractall(tmp_path if unpacked else tmp_path / "unread", contents)
+    with zipfile.ZipFile(tmp_path / "ml-25m.zip", "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    code, told = command("check", "--track", own_track(tmp_path / "own.toml"), "--data", tmp_path)
+    assert code == 2
+    assert re.search(rf"not ok .*{'ml-25m has' if unpacked else 'ml-25m.zip holds'} no {role}\.csv", told)
+    assert "2 of what a run needs" in told
+
+
 def test_a_damaged_file_is_told_by_check(tmp_path: Path) -> None:
     write_ml25m(tmp_path, movies=60, users=40)
     lines = (tmp_path / "queries.jsonl").read_text().splitlines()
     (tmp_path / "queries.jsonl").write_text("\n".join(lines[1:]) + "\n")
     code, told = command("check", "--track", own_track(tmp_path / "own.toml"), "--data", tmp_path)
     assert code == 2
-    assert "has 9 train queries, not 10" in told
+    assert re.search("not ok .*has 9 train queries, not 10", told)

@@ -114,10 +114,20 @@ def test_any_text_comes_through_with_its_spaces_normalised(texts: list[str]) -> 
     assert [*answered.train, *answered.test] == [" ".join(text.split()) for text in texts[: 2 * half]]
 
 
-def test_fenced_json_is_read() -> None:
+def test_json_is_read_bare_fenced_and_among_words() -> None:
     plain = json.dumps({"queries": ["a"], "paraphrases": ["b"]})
-    for text in (f"```json\n{plain}\n```", f"Here you are:\n```\n{plain}\n```\nEnjoy", f"  {plain}\n"):
-        assert parse_answer(text, 1) == Answer(("a",), ("b",))
+    for text in (
+        f"  {plain}\n",
+        f"```json\n{plain}\n```",
+        f"Here you are:\n```\n{plain}\n```\nEnjoy",
+        f"```{plain}```",
+        f"```json {plain} ```",
+        f"A set such as {{this}}:\n```json\n{plain}\n```",
+        f"```json\n{plain}",
+        f"Here is the JSON:\n{plain}",
+        f"Here is the JSON:\n{plain}\nAnything else?",
+    ):
+        assert parse_answer(text, 1) == Answer(("a",), ("b",)), text
 
 
 @pytest.mark.parametrize(
@@ -126,6 +136,8 @@ def test_fenced_json_is_read() -> None:
         (" ", "blank"),
         ("Sure! Ten queries follow", "not valid JSON"),
         ('{"queries": ["a"', "not valid JSON"),
+        ('Sure! {"queries": ["a"', "not valid JSON"),
+        (f'{{"queries": [{"9" * 5000}], "paraphrases": []}}', "not valid JSON"),
         ("[1]", "not a JSON object"),
         ('{"queries": ["a"]}', "no list 'paraphrases'"),
         ('{"queries": ["a", "c"], "paraphrases": ["b"]}', "'queries' has 2 strings, not 1"),
@@ -178,6 +190,9 @@ def test_items_may_share_queries_of_one_split() -> None:
         ("Léon: The Professional (a.k.a. The Professional) (Léon)", ["films like Leon", "LÉON"], ["a professional"]),
         ("The Postman (Il Postino)", ["il postino"], ["a man who brings letters"]),
         ("8½", ["81⁄2", "8½ by another"], ["8 men"]),
+        ("Schindler's List", ["movies like Schindlers List"], ["a list of names"]),
+        ("Spider-Man", ["spiderman movies", "spider man", "The Spider-Man one"], ["a man bitten by a spider"]),
+        ("M*A*S*H", ["like MASH"], ["mash potatoes", "a mash-up"]),
         ("", [], ["anything"]),
     ],
 )
@@ -224,11 +239,26 @@ def test_journal_cut_anywhere_is_a_prefix_and_goes_on(tmp_path: Path) -> None:
     ],
 )
 def test_journal_of_another_kind_is_refused(tmp_path: Path, header: Header, named: str) -> None:
-    open_journal(tmp_path / JOURNAL, HEADER).file.close()
+    with open_journal(tmp_path / JOURNAL, HEADER) as journal:
+        journal.append(Item(1, "t", "p"), Answer(("a",), ("b",)))
     before = (tmp_path / JOURNAL).read_bytes()
     with pytest.raises(UserError, match=named):
         read_journal(tmp_path / JOURNAL, header)
     assert (tmp_path / JOURNAL).read_bytes() == before
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_journal_without_answers_begins_anew(tmp_path: Path, cut: int) -> None:
+    """Whatever a mistyped command began it with, whether its line has an end or not."""
+    other, first = Header("mistyped", 0.5, 7, "1" * 64), Item(1, "t", "p")
+    open_journal(tmp_path / JOURNAL, other).file.close()
+    begun = (tmp_path / JOURNAL).read_bytes()
+    (tmp_path / JOURNAL).write_bytes(begun[: len(begun) - cut])
+    assert read_journal(tmp_path / JOURNAL, HEADER) == []
+    with open_journal(tmp_path / JOURNAL, HEADER) as journal:
+        journal.append(first, Answer(("a",), ("b",)))
+    assert [line.movieId for line in read_journal(tmp_path / JOURNAL, HEADER)] == [1]
+    assert b"mistyped" not in (tmp_path / JOURNAL).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -361,6 +391,12 @@ def test_no_server_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"cannot reach {stub.base_url}: .*Check the network and --base-url"):
         ask(tmp_path, stub, 3, waits)
     assert len(waits) == MAX_TRIES_UNREACHED - 1
+
+
+def test_address_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
+    stub = Stub("nonsense")
+    with pytest.raises(UserError, match=r"cannot reach nonsense: .*[^.]\. Check the network and --base-url"):
+        ask(tmp_path, stub, 1)
 
 
 def test_endpoint_that_fails_for_good_stops_the_run(tmp_path: Path) -> None:

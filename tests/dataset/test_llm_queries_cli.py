@@ -148,6 +148,17 @@ def test_other_model_does_not_go_on_with_a_journal(run) -> None:  # type: ignore
     assert "was begun with model 'stub', not 'other'" in said
 
 
+def test_mistyped_model_leaves_the_folder_to_the_right_one(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with serving(lambda question: fails(404, "no such model")) as stub:
+        status, said = run(stub.base_url, *GO, "--model", "stud")
+    assert (status, (tmp_path / "data" / JOURNAL).exists()) == (2, True)
+    assert "no model 'stud'" in said
+    with serving(good) as stub:
+        status, said = run(stub.base_url, *GO)
+    assert status == 0, said
+    assert '"model": "stub"' in (tmp_path / "data" / JOURNAL).read_text().splitlines()[0]
+
+
 def test_killed_run_goes_on_and_asks_for_no_answered_item_again(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     movies = "movieId,title,genres\n" + "".join(f"{movie},Zanthor Quob{movie},Drama\n" for movie in range(1, 41))
     (tmp_path / "data" / "ml-latest-small" / "movies.csv").write_text(movies)

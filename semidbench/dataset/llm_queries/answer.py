@@ -13,7 +13,7 @@ from typing import Any
 from semidbench.dataset import wording
 from semidbench.dataset.query_files import normal_form
 
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```(?:json)?(.*?)```", re.DOTALL | re.IGNORECASE)
 _NO_TEXT = ("Cc", "Cs")  # control characters, halves of surrogate pairs
 _FIELDS = {"queries": "query", "paraphrases": "paraphrase"}
 
@@ -39,7 +39,7 @@ class Taken:
 
 
 def parse_answer(text: str, count: int) -> Answer:
-    """The answer in a model's reply: a JSON object, perhaps in a fenced block, as `read_answer` takes it.
+    """The answer in a model's reply: a JSON object, perhaps fenced or among words, as `read_answer` takes it.
 
     Raises:
         Unusable: it is no such object.
@@ -48,10 +48,21 @@ def parse_answer(text: str, count: int) -> Answer:
         raise Unusable("the answer is blank")
     fenced = _FENCE.search(text)
     try:
-        found = json.loads(fenced[1] if fenced else text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        found = _json_in(fenced[1] if fenced else text)
+    except (ValueError, RecursionError) as error:
         raise Unusable(f"the answer is not valid JSON ({error})") from None
     return read_answer(found, count)
+
+
+def _json_in(text: str) -> Any:
+    """All of the text, or what begins at its first brace: models like to introduce what they say."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        begin = text.find("{")
+        if begin < 0:
+            raise
+        return json.JSONDecoder().raw_decode(text, begin)[0]
 
 
 def read_answer(found: Any, count: int) -> Answer:
@@ -101,7 +112,8 @@ def title_patterns(title: str) -> list[re.Pattern[str]]:
     """What gives a title away, to be searched in text without accents.
 
     That is: the title, an alternative title in brackets, and the part before or after a colon or a dash where that
-    has several words; in any case, and without its article where several words are left. Titles of common words alone
+    has several words; in any case, with or without what stands between its words (Spider-Man, spiderman), and without
+    its article where several words are left. Titles of common words alone
     (Up, It, The Others) and single words without their article (Matrix) stand in many an innocent sentence, so these
     count only with the title's capitals and not at the beginning of a sentence. Titles of one letter never count.
     """
@@ -132,7 +144,7 @@ def _words(name: str) -> list[str]:
 
 
 def _whole(words: Sequence[str]) -> str:
-    name = r"[\W_]+".join(map(re.escape, words))
+    name = r"[\W_]*".join(map(re.escape, words))
     return rf"(?<![^\W_]){name}(?![^\W_])"
 
 

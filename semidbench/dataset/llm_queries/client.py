@@ -88,7 +88,8 @@ class Client:
             reason, wait = outcome
             if not self.reached and tries == MAX_TRIES_UNREACHED:
                 raise UserError(
-                    f"cannot reach {self.endpoint.base_url}: {reason}. Check the network and --base-url, and run again"
+                    f"cannot reach {self.endpoint.base_url}: {reason.rstrip('.')}. Check the network and --base-url, "
+                    "and run again"
                 )
             if tries == MAX_TRIES:
                 raise NoAnswer(f"{tries} tries, the last: {reason}")

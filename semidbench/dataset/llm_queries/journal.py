@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
@@ -84,17 +85,20 @@ class Journal:
 def read_journal(path: Path, header: Header) -> list[Line]:
     """The answers of a journal, in the order in which they came; none if there is no journal.
 
-    A last line that a kill has cut short is left out.
+    A last line that a kill has cut short is left out. A header that no answer follows binds nobody.
 
     Raises:
-        UserError: the journal cannot be read or is damaged, or was begun with another header.
+        UserError: the journal cannot be read or is damaged, or holds answers of another header.
     """
     if not path.exists():
         return []
     first, *rest = _whole_lines(path) or [b""]
     if not first:
         return []
-    _check_header(path, _record(path, 1, first), header)
+    found = _record(path, 1, first)
+    _check_version(path, found)
+    if _holds_answers(rest):
+        _check_header(path, found, header)
     lines = []
     for number, raw in enumerate(rest, start=2):
         if raw.strip():
@@ -107,12 +111,13 @@ def read_journal(path: Path, header: Header) -> list[Line]:
 
 
 def open_journal(path: Path, header: Header) -> Journal:
-    """Open for appending, behind what `read_journal` reads; a new journal begins with the header.
+    """Open for appending, behind what `read_journal` reads; a journal without answers begins anew with the header.
 
     Raises:
         UserError: the file cannot be written.
     """
-    whole = b"".join(line + b"\n" for line in _whole_lines(path)) if path.exists() else b""
+    lines = _whole_lines(path) if path.exists() else []
+    whole = b"".join(line + b"\n" for line in lines) if _holds_answers(lines[1:]) else b""
     try:
         file = path.open("r+b" if path.exists() else "xb", buffering=0)
         file.truncate(min(len(whole), path.stat().st_size))
@@ -149,6 +154,10 @@ def _whole_lines(path: Path) -> list[bytes]:
     return [*lines, last]
 
 
+def _holds_answers(behind_header: Sequence[bytes]) -> bool:
+    return any(line.strip() for line in behind_header)
+
+
 def _record(path: Path, number: int, raw: bytes) -> Any:
     try:
         return json.loads(raw)
@@ -156,10 +165,13 @@ def _record(path: Path, number: int, raw: bytes) -> Any:
         raise _damaged(path, number, f"not valid JSON ({error})") from error
 
 
-def _check_header(path: Path, found: Any, header: Header) -> None:
+def _check_version(path: Path, found: Any) -> None:
     version = found.get("semidbench_query_journal") if isinstance(found, dict) else None
     if version != VERSION:
         raise _damaged(path, 1, f"no header of a query journal of version {VERSION}")
+
+
+def _check_header(path: Path, found: dict[str, Any], header: Header) -> None:
     wanted = asdict(header)
     for field in wanted:
         if found.get(field) != wanted[field]:
