@@ -16,8 +16,9 @@ import numpy as np
 
 from semidbench.api import Task
 from semidbench.errors import UserError
-from semidbench.leaderboards import ColumnScores, column_scores, results_folder
+from semidbench.leaderboards import ColumnScores, check_options, check_track, column_scores, results_folder
 from semidbench.metrics import Group
+from semidbench.published import published_order
 from semidbench.results import read_cells
 from semidbench.scheme import parse_scheme
 from semidbench.significance import ColumnTests, RowScores, Unit, paired_tests
@@ -34,7 +35,7 @@ class ColumnAlarms:
         uncorrected: p < alpha.
         corrected: p times m, the family, < alpha.
         holds: corrected, and one set ahead in all of the k pairs of seeds but one at most.
-        largest: the largest difference between the means of two sets.
+        largest: the largest absolute difference between the means of two sets that were compared.
     """
 
     task: Task
@@ -91,25 +92,30 @@ def false_alarms(
         scheme: its string; it needs results of 2 * size seeds or more.
         size: seeds per set, 2 or more.
         repeats: random pairs of sets, drawn with replacement.
-        seed: of the draws. Same results and seed: same answer.
-        family: m of the Bonferroni correction; None means the pairs of the rows that the track plans.
+        seed: of the draws, 0 or more. Same results and seed: same answer.
+        family: m of the Bonferroni correction; None means the pairs of all published and extra rows.
         unit: what the t-tests pair, as for `leaderboard`.
 
     Raises:
-        UserError: too few seeds, a number out of range, or results that cannot be read.
+        UserError: too few seeds, a number out of range, results that cannot be read, ones of another track version
+            or protocol, or seeds that ran with different options.
     """
     track = load_track(track) if isinstance(track, str) else track
-    m = comb(len(track.plan.rows), 2) if family is None else family
-    for name, value, least in (("size", size, 2), ("repeats", repeats, 1), ("family", m, 1)):
+    m = comb(len(published_order()), 2) if family is None else family
+    for name, value, least in (("size", size, 2), ("repeats", repeats, 1), ("seed", seed, 0), ("family", m, 1)):
         if value < least:
             raise UserError(f"{name} must be {least} or more, not {value}")
     name, folder = str(parse_scheme(scheme)), results_folder(track.name, out)
-    cells = [cell for cell in read_cells(folder) if (cell.kind, cell.name) == ("scheme", name)]
+    in_folder = read_cells(folder)
+    for cell in in_folder[:1]:
+        check_track(cell, track, folder)
+    cells = [cell for cell in in_folder if (cell.kind, cell.name) == ("scheme", name)]
     if len(cells) < 2 * size:
         raise UserError(
             f"{folder} holds {len(cells)} seeds of {name!r}; two disjoint sets of {size} need {2 * size}: "
             f"`semidbench run --track {track.name} --scheme '{name}' --seeds {8 * size} --out {out}` makes more"
         )
+    check_options(name, cells, folder)
     seeds = tuple(cell.seed for cell in cells)
     deals = list(_deals(seeds, size, repeats, np.random.default_rng(seed)))
     columns = column_scores(track, [name], cells, folder)

@@ -53,7 +53,7 @@ def aa_caption(found: FalseAlarms) -> list[str]:
         f"A test that saw all the variance there is would call {alpha:g} of the pairs uncorrected, and "
         f"{alpha / found.family:.2g} of them corrected for m = {found.family}. holds: corrected, and one set ahead in "
         f"{found.size - 1} or {found.size} of {found.size} pairs of seeds.",
-        "Largest gap: the largest difference between the means of two sets.",
+        f"Largest gap: the largest absolute difference between the means of two sets, of the {found.repeats} compared.",
         "In brackets: 95% intervals as if the repeats were independent. They are not, for they share cells: of "
         f"{found.possible:,} possible pairs of sets at most {found.independent} share none. Take the intervals for a "
         "lower bound of the doubt.",

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def caption(board: Leaderboard) -> list[str]:
     """One plain-text paragraph per entry."""
     return [
-        *_provisional(board),
+        *provisional_warning(board),
         *_numbers(board),
         *_tests(board),
         *_ours(board),
         *_left_out(board),
-        *([_MIXED.format(", ".join(board.mixed))] if board.mixed else []),
+        *mixed_warning(board),
     ]
 
 
@@ -27,18 +27,27 @@ def short_caption(board: Leaderboard) -> list[str]:
     tests = _tests(board)
     details = [_task_tests(board, task) for task in TASKS] if len(tests) > 1 else []
     return [
-        *_provisional(board),
-        f"Track {board.track.name}, version {board.track.version}, {board.split} split; {_seeds(board)}. "
+        *provisional_warning(board),
+        f"Track {board.track.name}, version {board.track.version}, {board.split} split; {seeds_line(board)}. "
         "Mean, and standard deviation over seeds beneath. Bold: best; underlined: second.",
-        tests[0],
+        _CROWDED if superscripts_crowd(board) else tests[0],
         *details,
         "Beneath the rule: reference rows, not tested. leaderboard.md says which differences hold over the seeds and "
         "which choices of the protocol are ours.",
     ]
 
 
-_MIXED = "Take care: the results were made with more than one state of: {}."
+_CROWDED = (
+    "Who beats whom stands in leaderboard.md: the superscripts of so many rows do not fit here. n, m, d, t: see there."
+)
 
+
+def superscripts_crowd(board: Leaderboard) -> bool:
+    """Whether the rows' numbers have two digits, so that a terminal has no room for the lists of them."""
+    return len(board.rows) > 9
+
+
+HOW_OFTEN_WRONG = "How often this rule calls a scheme better than itself: docs/a-a.md."
 
 _HELD_OUT = {
     "test": "test queries are paraphrases or otherwise held out, and no test query equals a training query",
@@ -47,9 +56,16 @@ _HELD_OUT = {
 }
 
 
-def _provisional(board: Leaderboard) -> list[str]:
+def provisional_warning(board: Leaderboard) -> list[str]:
+    """A warning if some row has one seed only."""
     single = "Provisional: a row with one seed shows a direction and no more; none of its differences can hold."
     return [single] if board.provisional else []
+
+
+def mixed_warning(board: Leaderboard) -> list[str]:
+    """A warning if the results were not all made with the same code, libraries and machines."""
+    states = ", ".join(board.mixed)
+    return [f"Take care: the results were made with more than one state of: {states}."] if states else []
 
 
 def _left_out(board: Leaderboard) -> list[str]:
@@ -64,17 +80,19 @@ def _left_out(board: Leaderboard) -> list[str]:
 def _numbers(board: Leaderboard) -> list[str]:
     rule = board.track.evaluation
     return [
-        f"Track {board.track.name}, version {board.track.version}, {board.split} split; {_seeds(board)}.",
-        _data(board),
+        f"Track {board.track.name}, version {board.track.version}, {board.split} split; {seeds_line(board)}.",
+        data_line(board),
         f"R@{rule.primary} counts items. Mean ± standard deviation over seeds (ddof 1; a dash for a single seed). "
         "Bold: the best scheme of a column; underlined: the second.",
         f"Head: cases whose target is one of the {100 * rule.head_share:.4g}% of items with the most training "
-        "interactions (rounded up, ties by item number); Torso: the others; All is their mean, weighted by cases.",
+        "interactions (rounded up, ties by item number); Torso: the others; All is their mean, weighted by their test "
+        "items or users.",
         "Reference rows are not generative: what one would use instead. They are outside the tests.",
     ]
 
 
-def _data(board: Leaderboard) -> str:
+def data_line(board: Leaderboard) -> str:
+    """The dataset's hash, counts and ceiling."""
     facts = board.dataset
     return (
         f"Data {facts.sha256[:12]}: {facts.items:,} items ({facts.load:.2f} per possible ID), {facts.users:,} users, "
@@ -85,7 +103,8 @@ def _data(board: Leaderboard) -> str:
     )
 
 
-def _seeds(board: Leaderboard) -> str:
+def seeds_line(board: Leaderboard) -> str:
+    """Which seeds each row has."""
     by_seeds: dict[tuple[int, ...], list[str]] = {}
     for row in (*board.rows, *board.references):
         by_seeds.setdefault(row.seeds, []).append(row.name)
@@ -113,7 +132,8 @@ def _tests(board: Leaderboard) -> list[str]:
         lines.append(
             "The tests pair over cases, so the variance between seeds is left out of them. The list of significant "
             "differences therefore says in how many seeds the row was ahead; a difference holds only if it is "
-            "significant and the row was ahead in all common seeds but one at most, of two or more."
+            "significant and the row was ahead in all common seeds but one at most, of two or more. "
+            f"{HOW_OFTEN_WRONG}"
         )
     return lines
 

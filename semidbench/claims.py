@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import Literal
 
-from semidbench.leaderboards import Column, Leaderboard
+from semidbench.leaderboards import Column, Key, Leaderboard, Row
 from semidbench.published import Claim, Paper, claims, paper
 from semidbench.published.statements import Statement
 
@@ -25,8 +26,9 @@ class Finding:
 
     Attributes:
         printed: the paper's two numbers, the better row's first, as printed.
-        means: ours over all seeds; None for a row without results or a column without cases.
-        difference: mean of the better row's paired observations less that of the worse's; None as for `means`.
+        means: ours over the common seeds, or over all of a row's own where the other has no results; None for a row
+            without results or a column without cases.
+        difference: mean of the better row's paired observations less that of the worse's; None where a mean is.
         p: corrected; None where nothing was tested.
         seeds_ahead: common seeds in which the better row was ahead.
         seeds_behind: common seeds in which it was behind.
@@ -95,7 +97,10 @@ class Ledger:
 
 
 def comparable(board: Leaderboard) -> bool:
-    """Whether the board's data and protocol are the paper's, as far as they are told."""
+    """Whether the board follows the paper's protocol on its release of MovieLens, as far as it tells them.
+
+    How the paper drew its interactions is not told, so whoever sets numbers side by side also shows the counts.
+    """
     return board.track.name == PAPER_TRACK and board.split == "test"
 
 
@@ -120,16 +125,17 @@ def judge_statement(board: Leaderboard, column: Column, statement: Statement, pr
     """What one column's tests say on a statement about it."""
     tests, names = column.tests, (statement.better, statement.worse)
     rows = {row.name: row for row in board.rows}
-    means = tuple(rows[name].mean(column.key) if name in rows else None for name in names)
+    better, worse = rows.get(statement.better), rows.get(statement.worse)
+    means = _mean(better, worse, column.key), _mean(worse, better, column.key)
     numbers = (_printed(printed, names[0], statement), _printed(printed, names[1], statement))
     if means[0] is None or means[1] is None:
-        return Finding(statement, numbers, (means[0], means[1]), None, None, 0, 0, 0, tests.m, "not run")
+        return Finding(statement, numbers, means, None, None, 0, 0, 0, tests.m, "not run")
     a, b = (tests.rows.index(name) for name in names)
     p, n_seeds = float(tests.p[a, b]), int(tests.n_seeds[a, b])
     return Finding(
         statement,
         numbers,
-        (means[0], means[1]),
+        means,
         float(tests.difference[a, b]),
         p if p == p else None,
         int(tests.seeds_ahead[a, b]),
@@ -138,6 +144,16 @@ def judge_statement(board: Leaderboard, column: Column, statement: Statement, pr
         tests.m,
         _verdict(tests.holds(a, b), tests.holds(b, a), n_seeds),
     )
+
+
+def _mean(row: Row | None, other: Row | None, key: Key) -> float | None:
+    """Over the seeds that both rows have, or over all where the other has no results."""
+    if row is None:
+        return None
+    common = row.seeds if other is None else other.seeds
+    values = zip(row.seeds, row.values[key], strict=True)
+    known = [value for seed, value in values if seed in common and value is not None]
+    return fsum(known) / len(known) if known else None
 
 
 def _verdict(holds: bool, reverse_holds: bool, n_seeds: int) -> Verdict:

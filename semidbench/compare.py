@@ -15,7 +15,14 @@ from semidbench.api import Task
 from semidbench.claims import Ledger, comparable, judge
 from semidbench.grids import DASH, TASK_NAMES, Cell, Grid, mean_std, ten_digits
 from semidbench.leaderboards import Key, Leaderboard, Row
-from semidbench.ledger import claims_grid, ledger_caption, ledger_json, short_claims_grid, statements_grid
+from semidbench.ledger import (
+    claims_grid,
+    ledger_caption,
+    ledger_json,
+    short_claims_grid,
+    short_ledger_caption,
+    statements_grid,
+)
 from semidbench.markdown import md_table, md_text
 from semidbench.metrics import Group
 from semidbench.published import PaperRow, PaperTable, PrintedCell, paper
@@ -92,7 +99,17 @@ def _title(table: PaperTable) -> str:
 
 
 def _notes(board: Leaderboard, table: PaperTable) -> list[str]:
-    return [_BESIDE if comparable(board) else _APART, *table.notes]
+    return [*([_BESIDE, _sizes(board)] if comparable(board) else [_APART]), *table.notes]
+
+
+def _sizes(board: Leaderboard) -> str:
+    """How large our data are, and the paper's."""
+    ours, theirs = board.dataset, paper().dataset
+    return (
+        f"Data: ours {ours.items:,} items, {ours.users:,} users and {ours.train_interactions:,} training interactions; "
+        f"the paper's {theirs.items:,} movies and {theirs.interactions} user-item interactions. It does not say of how "
+        "many users, nor how it drew them from MovieLens 25M."
+    )
 
 
 def to_markdown(ledger: Ledger) -> str:
@@ -114,10 +131,14 @@ def to_json(ledger: Ledger) -> str:
     board, printed = ledger.board, paper()
     whole = {
         "semidbench_compare": SCHEMA,
-        "paper": {"arxiv": printed.arxiv, "title": printed.title, "measure": printed.measure},
+        "paper": printed.model_dump(mode="json", include={"arxiv", "title", "measure", "dataset"}),
         "track": {"name": board.track.name, "version": board.track.version, "about": board.track.about},
         "split": board.split,
         "unit": board.unit,
+        "dataset": board.dataset.model_dump(mode="json"),
+        "rows": [{"name": row.name, "seeds": row.seeds} for row in board.rows],
+        "provisional": board.provisional,
+        "mixed": board.mixed,
         "comparable": comparable(board),
         "caption": ledger_caption(ledger),
         "claims": ledger_json(ledger),
@@ -167,4 +188,4 @@ def to_rich(ledger: Ledger) -> list[RenderableType]:
     """The paper's tables, then the claims, for a terminal of 80 columns or more."""
     tables = zip(paper().tables, paper_grids(ledger.board), strict=True)
     shown: list[RenderableType] = [rich_table(grid, _notes(ledger.board, table)) for table, grid in tables]
-    return [*shown, rich_table(short_claims_grid(ledger), [*ledger_caption(ledger)[:3], "claims.md says more."])]
+    return [*shown, rich_table(short_claims_grid(ledger), short_ledger_caption(ledger))]

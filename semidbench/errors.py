@@ -20,3 +20,8 @@ def unknown(kind: str, name: str, available: Iterable[str], hint: str = "") -> U
     did_you_mean = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     listed = ", ".join(names) if names else "none"
     return UserError(f"unknown {kind} {name!r}.{did_you_mean} Available: {listed}.{' ' + hint if hint else ''}")
+
+
+def one_line(text: object) -> str:
+    """As text, with single spaces for all white space."""
+    return " ".join(str(text).split())

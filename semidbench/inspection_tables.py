@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from semidbench.inspection import TEXTS, InspectedIds, Inspection
+from semidbench.terminal import new_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,10 +24,12 @@ def to_json(inspection: Inspection) -> str:
 
 def use_table(inspection: Inspection) -> Table:
     """What the IDs use, for 80 columns or more."""
-    table = _new_table(
+    table = new_table(
         f"Semantic IDs: {_where(inspection)}",
-        "Codes: used / in the codebook, and perplexity. Tokens: of the task's IDs / of the scheme. IDs: distinct ones. "
-        "Collide: share of items that have not their ID to themselves. Load: items / possible IDs.",
+        [
+            "Codes: used / in the codebook, and perplexity. Tokens: of the task's IDs / of the scheme. IDs: distinct "
+            "ones. Collide: share of items that have not their ID to themselves. Load: items / possible IDs."
+        ],
     )
     for header in ("Scheme", "IDs of", "Codes of each level"):
         table.add_column(header, overflow="fold", no_wrap=header != "Scheme")
@@ -57,13 +60,13 @@ def use_table(inspection: Inspection) -> Table:
 def error_table(inspection: Inspection) -> Table:
     """What the IDs leave unexplained of each view, for 80 columns or more."""
     without_embedder = any(error.view == TEXTS for row in inspection.schemes for error in row.ids[0].errors)
-    table = _new_table(
-        f"Variance left: {_where(inspection)}",
+    notes = (
         "Share of a view's variance that the IDs leave unexplained: 1 is as good as the view's mean. Sums: the best "
         "sum of one vector per code, by least squares. Means: the mean of the items that share the ID. Chance: the "
         "same IDs dealt to the items at random."
-        + (f" {TEXTS.capitalize()}: the track's text encodings, for a scheme without embedder." * without_embedder),
+        + (f" {TEXTS.capitalize()}: the track's text encodings, for a scheme without embedder." * without_embedder)
     )
+    table = new_table(f"Variance left: {_where(inspection)}", [notes])
     for header in ("Scheme", "IDs of", "View"):
         table.add_column(header, overflow="fold")
     for header in ("Sums", "Chance", "Means", "Chance"):
@@ -80,14 +83,6 @@ def error_table(inspection: Inspection) -> Table:
                     *map(_share, (error.sums, error.chance_sums, error.means, error.chance_means)),
                 )
     return table
-
-
-def _new_table(title: str, caption: str) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    return Table(title=title, caption=Text(caption), caption_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
 
 
 def _add_row(table: Table, *cells: str) -> None:

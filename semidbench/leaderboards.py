@@ -141,12 +141,12 @@ def leaderboard(
     cells = read_cells(folder)
     if not cells:
         raise UserError(f"no results in {folder}: `semidbench run --track {track.name} --out {out}` makes some")
-    _check_track(cells[0], track, folder)
+    check_track(cells[0], track, folder)
     by_row: dict[tuple[Kind, str], list[CellResult]] = {}
     for cell in cells:
         by_row.setdefault((cell.kind, cell.name), []).append(cell)
     for (_, name), row_cells in by_row.items():
-        _check_options(name, row_cells, folder)
+        check_options(name, row_cells, folder)
     order = list(dict.fromkeys([*(str(parse_scheme(name)) for name in track.plan.rows), *published_order()]))
     found = _ordered((name for kind, name in by_row if kind == "scheme"), order)
     schemes = found if rows is None else [name for name in found if name in rows]
@@ -167,8 +167,12 @@ def leaderboard(
     )
 
 
-def _check_track(cell: CellResult, track: Track, folder: Path) -> None:
-    """`read_cells` saw to it that all cells agree with this one."""
+def check_track(cell: CellResult, track: Track, folder: Path) -> None:
+    """Refuse results of another track, version or protocol. `read_cells` saw to it that all cells agree with this one.
+
+    Raises:
+        UserError: they differ.
+    """
     found, wanted = f"{cell.track.name} version {cell.track.version}", f"{track.name} version {track.version}"
     if found != wanted:
         raise UserError(
@@ -182,7 +186,12 @@ def _check_track(cell: CellResult, track: Track, folder: Path) -> None:
         )
 
 
-def _check_options(name: str, cells: Sequence[CellResult], folder: Path) -> None:
+def check_options(name: str, cells: Sequence[CellResult], folder: Path) -> None:
+    """Refuse seeds of one row that ran with different options.
+
+    Raises:
+        UserError: two of them differ.
+    """
     for cell in cells[1:]:
         if cell.options != cells[0].options:
             raise UserError(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from semidbench.caption import HOW_OFTEN_WRONG, data_line, mixed_warning, provisional_warning, seeds_line
 from semidbench.claims import Finding, Judgement, Ledger, comparable, counts
 from semidbench.grids import DASH, TASK_NAMES, Cell, Grid, ten_digits
 
 RULE = (
     "A statement that one row is above another holds if the difference is significant and the row was ahead in all "
     "common seeds but one at most, of two or more; it fails if the reverse holds; with a single common seed it stays "
-    "provisional, and only its direction is shown. A claim of several statements holds if all do and fails if one does."
+    "provisional, and only its direction is shown. A claim of several statements holds if all do and fails if one "
+    f"does. {HOW_OFTEN_WRONG}"
 )
 
 
@@ -97,6 +99,8 @@ def _times(means: tuple[float | None, float | None]) -> str:
 
 
 def _verdict(judgement: Judgement) -> str:
+    if judgement.verdict == "holds" and judgement.claim.kind == "ratio":
+        return "holds (direction)"
     if judgement.verdict != "provisional":
         return judgement.verdict
     if len(judgement.findings) == 1:
@@ -111,25 +115,42 @@ def _provisional(finding: Finding) -> str:
 
 
 def ledger_caption(ledger: Ledger) -> list[str]:
-    """What the ledger says beneath: the count, the rule, the tests, and which readings are ours."""
+    """What the ledger says beneath: what the results are, the rule, the tests, and which readings are ours."""
+    board = ledger.board
+    track = board.track
+    return [
+        *provisional_warning(board),
+        *_judged(ledger),
+        f"Track {track.name}, version {track.version}; {seeds_line(board)}.",
+        data_line(board),
+        "Where a claim has several statements, the numbers are those of the one that decides: the first kind of "
+        "fails, not run, provisional, not significant and holds that occurs, and in it the smallest difference. "
+        "hold: how many of its statements do. A stated size is shown beside ours, the ratio of the two means; only "
+        "the direction is judged. Ours: means over the seeds that both rows have.",
+        "Paper: the numbers it prints, or for how many statements of the claim they stand in the claimed order.",
+        *(f"Our reading. {one.claim.says}: {one.claim.note}" for one in ledger.judgements if one.claim.note),
+        *mixed_warning(board),
+    ]
+
+
+def short_ledger_caption(ledger: Ledger) -> list[str]:
+    """What the terminal shows, and where the rest is."""
+    return [*provisional_warning(ledger.board), *_judged(ledger), *mixed_warning(ledger.board), "claims.md says more."]
+
+
+def _judged(ledger: Ledger) -> list[str]:
+    """The count, the rule and the tests."""
     board = ledger.board
     found = ", ".join(f"{verdict}: {n}" for verdict, n in counts(ledger.judgements).items())
     unit = "test items for search and users for recommendation" if board.unit == "case" else "seeds"
     family = sorted({column.tests.m for column in board.columns})
     carried = "" if comparable(board) else " The data are not the paper's: a verdict says whether a claim carries over."
-    ours = [f"{one.claim.says}: {one.claim.note}" for one in ledger.judgements if one.claim.note]
     return [
         f"{len(ledger.judgements)} claims of arXiv 2508.10478, {board.split} split. {found}.{carried}",
         RULE,
         f"Tests: two-sided paired Student's t-tests at alpha = {board.track.evaluation.alpha:g}, paired over {unit}, "
         f"Bonferroni-corrected over m = {' or '.join(map(str, family))} pairs of rows in a column: all rows with "
         "results, in the paper or not.",
-        "Where a claim has several statements, the numbers are those of the one that decides: the first kind of "
-        "fails, not run, provisional, not significant and holds that occurs, and in it the smallest difference. "
-        "hold: how many of its statements do. A stated size is shown beside ours, the ratio of the two means; it is "
-        "not judged.",
-        "Paper: the numbers it prints, or for how many statements of the claim they stand in the claimed order.",
-        *(f"Our reading. {line}" for line in ours),
     ]
 
 

@@ -29,7 +29,8 @@ def effective_options(
         for name in given:
             if name not in fields:
                 raise unknown(f"option of {method}", name, fields)
-    model: Any = create_model("Options", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
+    config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)  # JSON has neither
+    model: Any = create_model("Options", __config__=config, **fields)
     try:
         values = model.model_validate({**of_track, **of_scheme})
     except ValidationError as error:

@@ -29,7 +29,7 @@ from pydantic import (
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases, from_parquet, to_parquet
-from semidbench.errors import UserError
+from semidbench.errors import UserError, one_line
 from semidbench.metrics import GROUPS, Group, id_recall_at, in_group, ndcg_at, recall_at, unit_mean
 from semidbench.track import Evaluation, Share, Track
 
@@ -260,7 +260,7 @@ def read_cases(folder: Path, cell: CellResult) -> Mapping[Task, Cases]:
     try:
         cases = from_parquet(data)
     except ValueError as error:
-        raise UserError(f"{path} holds no placements: {_one_line(error)}. {_RESTORE}") from error
+        raise UserError(f"{path} holds no placements: {one_line(error)}. {_RESTORE}") from error
     _check_metrics(cell, cases, lambda why: UserError(f"{path}: {why}. {_RESTORE}"))
     return cases
 
@@ -275,7 +275,7 @@ def _read_cell(path: Path) -> CellResult:
             raise UserError(f"{path} has {size:,} bytes; a result has at most {MAX_JSON_BYTES:,}. Remove the file")
         raw = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read result {path}: {_one_line(error)}. {_RESTORE}") from error
+        raise UserError(f"cannot read result {path}: {one_line(error)}. {_RESTORE}") from error
     schema = raw.get("semidbench_result") if isinstance(raw, dict) else None
     if schema is None:
         raise UserError(f"{path} is not a semidbench result (no `semidbench_result`). Move it out of the folder")
@@ -289,7 +289,7 @@ def _read_cell(path: Path) -> CellResult:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "top level"
-        raise UserError(f"{path}: {place}: {_one_line(first['msg'])}. {_RESTORE}") from error
+        raise UserError(f"{path}: {place}: {one_line(first['msg'])}. {_RESTORE}") from error
     if cell_paths(path.parent, cell)[0] != path:
         raise UserError(
             f"{path} holds {cell.name!r} seed {cell.seed}; that belongs in {slug(cell.name, cell.seed)}.json"
@@ -305,7 +305,7 @@ def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
             raise UserError(f"{path} has {size:,} bytes; at most {MAX_PARQUET_BYTES:,} are read. {_RESTORE}")
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read the placements of {cell.name!r}: {_one_line(error)}. {_RESTORE}") from error
+        raise UserError(f"cannot read the placements of {cell.name!r}: {one_line(error)}. {_RESTORE}") from error
     if hashlib.sha256(data).hexdigest() != cell.placements_sha256:
         raise UserError(f"{path} is not the file that its JSON was written with (sha256 differs). {_RESTORE}")
     return data
@@ -333,7 +333,3 @@ def _flat(metrics: GroupMetrics) -> dict[str, float | None]:
 
 def _near(a: float | None, b: float | None) -> bool:
     return a == b if a is None or b is None else abs(a - b) <= 1e-9
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())

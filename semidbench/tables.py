@@ -10,15 +10,18 @@ import io
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from semidbench.api import TASKS
-from semidbench.caption import caption, short_caption
+from semidbench.caption import caption, short_caption, superscripts_crowd
+from semidbench.errors import one_line
 from semidbench.grids import DASH, Cell, Grid, full_grid, main_grid, pairs, pairs_grid, ten_digits
 from semidbench.leaderboards import Column, Leaderboard, Row
 from semidbench.markdown import md_table, md_text
 from semidbench.results import write_atomically
+from semidbench.terminal import new_table, style
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -99,7 +102,7 @@ _TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
 
 
 def _tex(text: str) -> str:
-    text = re.sub("-(?=-)", "-\0", _one_line(text))  # two hyphens would become a dash
+    text = re.sub("-(?=-)", "-\0", one_line(text))  # two hyphens would become a dash
     return "".join(_TEX.get(character, character) for character in text)
 
 
@@ -182,20 +185,16 @@ def _json_column(board: Leaderboard, column: Column) -> dict[str, Any]:
 
 def to_rich(board: Leaderboard) -> Table:
     """The main table for a terminal of 80 columns or more."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     grid = main_grid(board)
-    notes = Text("\n".join(short_caption(board)))
-    table = Table(title=grid.title, caption=notes, caption_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+    table = new_table(grid.title, short_caption(board))
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("Scheme", overflow="fold")
     for column in board.columns:
         task = {"search": "Search", "rec": "Rec."}[column.task]
         table.add_column(f"{task}\n{column.metric}\n{column.group.title()}", justify="right", no_wrap=True)
     for row in grid.rows:
-        table.add_row(*map(_rich_cell, row))
+        cells = [replace(cell, beats="") for cell in row] if superscripts_crowd(board) else row
+        table.add_row(*map(_rich_cell, cells))
     table.add_section()
     for row in grid.references:
         table.add_row(*map(_rich_cell, row))
@@ -207,13 +206,9 @@ def _rich_cell(cell: Cell) -> Any:
     from rich.text import Text
 
     mean, _, std = cell.text.partition(" ± ")
-    text = Text(mean, style="bold" if cell.best else "underline" if cell.second else "")
+    text = Text(mean, style=style(cell))
     text = Text.assemble(text, cell.beats.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")))
     return Text.assemble(text, f"\n±{std}") if std else text
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 RENDERERS: dict[Format, Callable[[Leaderboard], str]] = {

@@ -13,19 +13,21 @@ if TYPE_CHECKING:
 _NAMES = ("Row", "Scheme", "Claim")  # what may break over lines
 
 
-def rich_table(grid: Grid, notes: Sequence[str]) -> Table:
-    """A grid with notes beneath, for 80 columns or more. Only names may break anywhere."""
+def new_table(title: str, notes: Sequence[str]) -> Table:
+    """One without columns yet. Notes stand beneath, a line each, as text and never as markup."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=grid.title,
-        caption=Text("\n".join(notes)),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-    )
+    caption = Text("\n".join(notes))
+    return Table(title=title, caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+
+
+def rich_table(grid: Grid, notes: Sequence[str]) -> Table:
+    """A grid with notes beneath, for 80 columns or more. Only names may break anywhere."""
+    from rich.text import Text
+
+    table = new_table(grid.title, notes)
     for header in grid.headers:
         table.add_column(_narrow(header), overflow="fold", no_wrap=header not in _NAMES)
     for row in grid.rows:
@@ -33,7 +35,7 @@ def rich_table(grid: Grid, notes: Sequence[str]) -> Table:
         table.add_row(
             *(
                 Text.assemble(
-                    (cell.text if header in _NAMES else _narrow(cell.text), _style(cell)),
+                    (cell.text if header in _NAMES else _narrow(cell.text), style(cell)),
                     f" [{cell.beats}]" if cell.beats else "",
                 )
                 for header, cell in cells
@@ -56,5 +58,6 @@ def _narrow(text: str) -> str:
     return text
 
 
-def _style(cell: Cell) -> str:
+def style(cell: Cell) -> str:
+    """Rich's name of how a cell's mark is set."""
     return "bold" if cell.best else "underline" if cell.second else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import JsonValue
 from scipy import stats
 
 from semidbench.aa import FalseAlarms, false_alarms
@@ -15,6 +16,7 @@ from semidbench.aa_report import aa_caption, alarms_grid, interval, to_json, to_
 from semidbench.api import TASKS
 from semidbench.cases import Cases
 from semidbench.errors import UserError
+from semidbench.published import table_rows
 from semidbench.ranking import Placements
 from semidbench.results import (
     CellResult,
@@ -41,7 +43,7 @@ def hits(seed: int, spread: float) -> np.ndarray:
     return rng.random((2, N_CASES)) < 0.4 + spread * rng.uniform(-1, 1)
 
 
-def write_seed(out: Path, seed: int, spread: float) -> None:
+def write_seed(out: Path, seed: int, spread: float, options: dict[str, JsonValue] | None = None) -> None:
     cases = {}
     for task, found in zip(TASKS, hits(seed, spread), strict=True):
         start = found.astype(np.int32)
@@ -54,7 +56,8 @@ def write_seed(out: Path, seed: int, spread: float) -> None:
         split="test",
         name=NAME,
         dataset=FACTS,
-        options={},
+        models={},
+        options=options or {},
         seed=seed,
         metrics=compute_metrics(cases, TRACK.evaluation),
         id_table_sha256=None,
@@ -72,7 +75,7 @@ def write_seed(out: Path, seed: int, spread: float) -> None:
 def run(folder: Path, spread: float) -> FalseAlarms:
     for seed in range(N_SEEDS):
         write_seed(folder, seed, spread)
-    return false_alarms("smoke", NAME, folder, size=SIZE, repeats=REPEATS)
+    return false_alarms("smoke", NAME, folder, size=SIZE, repeats=REPEATS, family=M)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +110,7 @@ def test_seeds_that_differ_as_wholes_raise_many_more_and_the_seed_rule_fewer(sha
 def test_counts_are_scipys_on_the_same_deals(shaky: FalseAlarms) -> None:
     rng = np.random.default_rng(0)
     found = {seed: hits(seed, 0.25).astype(float) for seed in range(N_SEEDS)}
-    counts = np.zeros((2, 3), int)
+    counts, largest = np.zeros((2, 3), int), np.zeros(2)
     for _ in range(REPEATS):
         order = rng.permutation(N_SEEDS)
         a, b = order[:SIZE], order[SIZE : 2 * SIZE]
@@ -117,8 +120,10 @@ def test_counts_are_scipys_on_the_same_deals(shaky: FalseAlarms) -> None:
             lead = [np.sign(found[s][i].mean() - found[t][i].mean()) for s, t in zip(a, b, strict=True)]
             ahead = lead.count(np.sign(x.mean() - y.mean())) >= SIZE - 1
             counts[i] += [p < ALPHA, p * M < ALPHA, p * M < ALPHA and ahead]
+            largest[i] = max(largest[i], abs(x.mean() - y.mean()))
     for i, column in enumerate((shaky.columns[0], shaky.columns[3])):
         assert [column.uncorrected, column.corrected, column.holds] == counts[i].tolist()
+        assert column.largest == pytest.approx(largest[i], abs=1e-12)
 
 
 def test_a_column_without_cases_is_never_called(shaky: FalseAlarms) -> None:
@@ -133,19 +138,43 @@ def test_how_many_pairs_there_are(shaky: FalseAlarms) -> None:
 
 
 def test_same_seed_same_answer_and_another_deals_otherwise(shaky: FalseAlarms, shaky_out: Path) -> None:
-    few = [false_alarms("smoke", NAME, shaky_out, size=SIZE, repeats=9, seed=seed) for seed in (4, 4, 5)]
+    few = [false_alarms("smoke", NAME, shaky_out, size=SIZE, repeats=9, seed=seed, family=M) for seed in (4, 4, 5)]
     assert to_json(few[0]) == to_json(few[1])
     assert few[0].columns != few[2].columns
 
 
 def test_the_family_and_the_seed_as_unit(shaky: FalseAlarms, shaky_out: Path) -> None:
-    plain = false_alarms("smoke", NAME, shaky_out, size=SIZE, repeats=20)
+    plain = false_alarms("smoke", NAME, shaky_out, size=SIZE, repeats=20, family=M)
     strict = false_alarms("smoke", NAME, shaky_out, size=SIZE, repeats=20, family=10**6)
     assert strict.columns[0].uncorrected == plain.columns[0].uncorrected
     assert strict.columns[0].corrected < plain.columns[0].corrected
-    by_seed = false_alarms("smoke", NAME, shaky_out, size=SIZE, repeats=20, unit="seed")
+    by_seed = false_alarms("smoke", NAME, shaky_out, size=SIZE, repeats=20, family=M, unit="seed")
     assert by_seed.columns[0].n == SIZE
     assert by_seed.columns[0].uncorrected < plain.columns[0].uncorrected / 2
+
+
+def test_the_family_is_that_of_a_table_with_all_published_rows(shaky: FalseAlarms, shaky_out: Path) -> None:
+    """Whatever the track plans, even a single row."""
+    one_row = TRACK.model_copy(update={"plan": TRACK.plan.model_copy(update={"rows": (NAME,)})})
+    for track in (TRACK, one_row):
+        found = false_alarms(track, NAME, shaky_out, size=SIZE, repeats=2)
+        assert found.family == comb(len(table_rows("all")), 2) == 136
+    assert "corrected, m = 136" in alarms_grid(found).headers
+
+
+def test_results_of_another_track_version_or_protocol_are_refused(shaky: FalseAlarms, shaky_out: Path) -> None:
+    with pytest.raises(UserError, match=r"results of smoke version 1, and the track is now smoke version 2"):
+        false_alarms(TRACK.model_copy(update={"version": 2}), NAME, shaky_out)
+    decoding = TRACK.decoding.model_copy(update={"diversity_penalty": 0.75})
+    with pytest.raises(UserError, match="other protocol numbers"):
+        false_alarms(TRACK.model_copy(update={"decoding": decoding}), NAME, shaky_out)
+
+
+def test_seeds_with_other_options_are_another_scheme(tmp_path: Path) -> None:
+    for seed in range(4):
+        write_seed(tmp_path, seed, 0.0, {"quantizer": {"beam": 5 if seed < 3 else 1}})
+    with pytest.raises(UserError, match=r"seeds 0 and 3 of 'a/q/l' ran with different options"):
+        false_alarms("smoke", NAME, tmp_path, size=2)
 
 
 def test_the_report(shaky: FalseAlarms) -> None:
@@ -155,10 +184,12 @@ def test_the_report(shaky: FalseAlarms) -> None:
     assert low < alarms / REPEATS < high
     assert line[5].text == f"{alarms / REPEATS:.3f} ({low:.2f}–{high:.2f})"
     text = " ".join(aa_caption(shaky))
+    assert line[6].text == f"{shaky.columns[0].largest:.3f}"
     for words in ("24 seeds", "dealt 60 times", "at most 4 share none", "2 or 3 of 3 pairs of seeds"):
         assert words in text
     raw = json.loads(to_json(shaky))
     assert raw["columns"][0]["holds"]["alarms"] == alarms
+    assert raw["columns"][0]["largest_difference"] == pytest.approx(shaky.columns[0].largest, rel=1e-9)
     assert raw["independent_pairs"] == 4
     assert NAME in to_markdown(shaky)
 
@@ -177,6 +208,7 @@ def test_wilsons_interval_by_its_formula() -> None:
         ({"size": 1}, "size must be 2 or more, not 1"),
         ({"repeats": 0}, "repeats must be 1 or more, not 0"),
         ({"family": 0}, "family must be 1 or more, not 0"),
+        ({"seed": -1}, "seed must be 0 or more, not -1"),
     ],
 )
 def test_too_little_to_deal_is_an_error(

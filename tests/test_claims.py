@@ -6,15 +6,17 @@ import json
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from semidbench.claims import Finding, Judgement, Ledger, Verdict, counts, judge
 from semidbench.compare import to_markdown
 from semidbench.leaderboards import leaderboard
-from semidbench.ledger import claims_grid, ledger_caption, ledger_json, statements_grid
+from semidbench.ledger import claims_grid, ledger_caption, ledger_json, short_ledger_caption, statements_grid
 from semidbench.published import claims
 from semidbench.published.statements import Statement
-from tests.test_leaderboard import CONTENT, REC, SEARCH, write
+from tests.facts import FACTS
+from tests.test_leaderboard import CONTENT, REC, SEARCH, environment_of, write
 
 CONCAT, SVD = "fused-concat/rq-kmeans/shared", "fused-svd/rq-kmeans/shared"
 SKILLS = {CONTENT: (0.3, 0.3), SEARCH: (0.6, 0.0), REC: (0.0, 0.6), SVD: (0.6, 0.45), CONCAT: (0.6, 0.0)}
@@ -43,6 +45,7 @@ def test_every_claim_is_judged(ledger: Ledger) -> None:
         "search-over-rec-on-search": "holds",
         "rec-over-content-on-rec": "holds",
         "rec-over-search-on-rec": "holds",
+        "fine-tuning-costs-the-other-task": "holds",
         "trade-off": "holds",
         "search-boost": "holds",
         "search-cost": "holds",
@@ -79,9 +82,30 @@ def test_numbers_are_those_of_the_leaderboard(ledger: Ledger) -> None:
         assert finding.means == (board.rows[a].mean(column.key), board.rows[b].mean(column.key))
 
 
+def test_means_are_over_the_seeds_that_both_rows_have(tmp_path: Path) -> None:
+    for seed in range(3):
+        write(tmp_path, SEARCH, seed, 0.1 + 0.3 * seed, 0.0)
+    for seed in range(1, 4):
+        write(tmp_path, CONTENT, seed, 0.2, 0.0)
+    ledger = judge(leaderboard("smoke", tmp_path))
+    (finding,) = of(ledger, "search-over-content-on-search").findings
+    rows = {row.name: row for row in ledger.board.rows}
+    key = ("search", "all", "R@30")
+    search, content = (rows[name].values[key] for name in (SEARCH, CONTENT))
+    assert finding.n_seeds == 2
+    assert finding.means == pytest.approx((np.mean(search[1:]), np.mean(content[:2])))
+    assert finding.means[0] != pytest.approx(rows[SEARCH].mean(key))
+    assert finding.difference == pytest.approx(finding.means[0] - finding.means[1])
+    alone = of(ledger, "search-over-rec-on-search").findings[0]
+    assert (alone.means, alone.verdict) == ((rows[SEARCH].mean(key), None), "not run")
+    text = " ".join(ledger_caption(ledger))
+    assert f"rows differ in their seeds: 1, 2, 3 for {CONTENT}; 0, 1, 2 for {SEARCH}" in text
+
+
 def test_with_one_seed_nothing_holds(tmp_path: Path) -> None:
     ledger = ledger_of(tmp_path, 1)
     assert {one.verdict for one in ledger.judgements} == {"provisional", "not run"}
+    assert ledger_caption(ledger)[0].startswith("Provisional:")
     lines = {row[0].text: row[-1].text for row in claims_grid(ledger).rows}
     assert lines["Search-based IDs beat content-based ones on search"] == "provisional: ahead"
     assert lines["On torso items, search-based IDs beat recommendation-based ones"] == "provisional: behind"
@@ -123,9 +147,15 @@ def test_the_ledger_shows_the_size_that_the_paper_states_beside_ours(ledger: Led
     assert theirs
     assert line[2].text == "0.072 > 0.013 (5.5 times)"
     assert line[3].text == f"{finding.difference:+.3f} ({ours / theirs:.1f} times)"
+    verdicts = {
+        one.claim.id: row[-1].text for one, row in zip(ledger.judgements, claims_grid(ledger).rows, strict=True)
+    }
+    assert verdicts["search-boost"] == verdicts["search-cost"] == "holds (direction)"  # the size is not judged
+    assert verdicts["search-over-content-on-search"] == "holds"
     contradicted = next(row for row in claims_grid(ledger).rows if "Separate and Prefix-share" in row[0].text)
     assert contradicted[2].text == "6 of 6 in order"
     assert "4 of 6 in order" in [row[2].text for row in claims_grid(ledger).rows]
+    assert "1 of 2 in order" in [row[2].text for row in claims_grid(ledger).rows]
 
 
 def test_grids_and_json_hold_every_claim_and_statement(ledger: Ledger) -> None:
@@ -138,7 +168,19 @@ def test_grids_and_json_hold_every_claim_and_statement(ledger: Ledger) -> None:
     assert raw[0]["statements"][0]["corrected_p"] == pytest.approx(ledger.judgements[0].findings[0].p, rel=1e-9)
     text = " ".join(ledger_caption(ledger))
     assert f"m = {ledger.findings[0].m} pairs of rows" in text
+    assert "every row has the seeds 0, 1, 2." in text
+    assert f"Data {FACTS.sha256[:12]}: 30 items" in text
+    assert "calls a scheme better than itself: docs/a-a.md" in text
     assert all(one.claim.says in to_markdown(ledger).replace("\\", "") for one in ledger.judgements)
+
+
+def test_mixed_results_are_pointed_out(ledger: Ledger, tmp_path: Path) -> None:
+    write(tmp_path, REC, 0, 0.1, 0.1, environment=environment_of(numpy="2"))
+    write(tmp_path, REC, 1, 0.1, 0.1, environment=environment_of(numpy="3"))
+    mixed = judge(leaderboard("smoke", tmp_path))
+    for caption in (ledger_caption, short_ledger_caption):
+        assert "Take care" not in " ".join(caption(ledger))
+        assert "more than one state of: the library numpy." in " ".join(caption(mixed))
 
 
 def test_a_column_without_cases_runs_no_claim_about_it(ledger: Ledger, tmp_path: Path) -> None:

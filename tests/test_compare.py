@@ -21,6 +21,7 @@ from semidbench.published import paper, table_rows
 from semidbench.registry import Registry
 from semidbench.runs import run
 from semidbench.tables import render
+from tests.facts import FACTS
 from tests.test_leaderboard import CONTENT, REC, SEARCH, write
 
 
@@ -59,6 +60,10 @@ def test_on_the_paper_track_ours_stand_beside(ledger: Ledger) -> None:
                 assert line[3].text.startswith(f"{mean:.3f} ± ")
                 assert float(line[4].text) == pytest.approx(mean - row.search["all"].value, abs=5e-4)
     text = to_markdown(judge(board))
+    sizes = (
+        "30 items, 9 users and 90 training interactions; the paper's 62,138 movies and 1.24 M user-item interactions"
+    )
+    assert text.count(sizes) == 3
     assert "do not compare" not in text
     assert "carries over" not in text
 
@@ -72,6 +77,10 @@ def test_on_other_tracks_the_paper_s_tables_stand_apart(ledger: Ledger) -> None:
     assert "a verdict says whether a claim carries over" in text
     raw = json.loads(to_json(ledger))
     assert not raw["comparable"]
+    assert "62,138" not in text
+    assert raw["dataset"] == FACTS.model_dump()
+    assert raw["rows"] == [{"name": name, "seeds": [0, 1]} for name in (SEARCH, REC, "-/-/random")]
+    assert (raw["provisional"], raw["mixed"]) == (False, [])
     assert all(cell["mean"] is None for table in raw["tables"] for cell in table["cells"])
     development = replace(on_the_paper_track(ledger.board), split="development")
     assert not json.loads(to_json(judge(development)))["comparable"]
@@ -88,6 +97,7 @@ def test_json_holds_ours_on_the_paper_track(ledger: Ledger) -> None:
     board = on_the_paper_track(ledger.board)
     raw = json.loads(to_json(judge(board)))
     assert (raw["semidbench_compare"], raw["comparable"]) == (1, True)
+    assert raw["paper"]["dataset"] == {"items": 62138, "interactions": "1.24 M"}
     cells = {(table["number"], cell["scheme"], cell["task"], cell["group"]): cell for table in raw["tables"]
              for cell in table["cells"]}  # fmt: skip
     assert len(cells) == 3 * 2 + 7 * 4 + 4 * 2

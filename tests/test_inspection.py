@@ -168,6 +168,23 @@ def test_command_line_errors(
     assert told.out == ""
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_traceback_is_shown_when_asked_for(
+    asked: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*args: object, **options: object) -> None:
+        raise UserError("the plugin failed") from ZeroDivisionError("deep inside")
+
+    monkeypatch.setattr("semidbench.inspection.inspect", broken)
+    monkeypatch.setattr(sys, "argv", ["semidbench", "inspect", RANDOM, *["--traceback"] * asked])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told.splitlines()[-1] == "error: the plugin failed"
+    assert ("ZeroDivisionError: deep inside" in told) == asked
+
+
 def test_command_line(
     found: Inspection, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

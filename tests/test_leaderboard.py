@@ -401,3 +401,15 @@ def test_a_board_of_one_seed_is_provisional(tmp_path: Path) -> None:
     assert "none of its differences can hold" in render(board, "latex")
     write(tmp_path, REC, 1, 0.1, 0.1)
     assert "rovisional" not in render(leaderboard("smoke", tmp_path), "md")
+
+
+def test_ten_rows_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    for at in range(10):
+        write(tmp_path, f"e{at}/q/shared", 0, 0.09 * at, 0.3)
+    sink = io.StringIO()
+    Console(file=sink, width=80).print(to_rich(leaderboard("smoke", tmp_path)))
+    assert "e9/q/shared" in sink.getvalue()
+    assert "do not fit here" in sink.getvalue()
+    assert not set("⁰¹²³⁴⁵⁶⁷⁸⁹") & set(sink.getvalue())

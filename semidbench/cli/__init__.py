@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from semidbench.cli.app import app
-from semidbench.errors import UserError
+from semidbench.errors import UserError, one_line
 
 # In the order of --help; each module adds its command to the application when it is imported.
 for command in ("run", "plan", "leaderboard", "compare", "aa", "data", "data_queries", "inspect", "list"):
@@ -18,7 +18,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted: finished stages are kept, the same command goes on from there", file=sys.stderr)

@@ -20,7 +20,8 @@ def aa(
     repeats: Annotated[int, typer.Option(help="Random pairs of disjoint sets.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     family: Annotated[
-        int | None, typer.Option(help="m of the Bonferroni correction. Default: the pairs of the track's planned rows.")
+        int | None,
+        typer.Option(help="m of the Bonferroni correction. Default: the pairs of the rows of `--table all`."),
     ] = None,
     unit: Annotated[
         Literal["case", "seed"], typer.Option(help="What the t-tests pair: test items and users, or seeds.")

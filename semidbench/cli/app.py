@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from semidbench.errors import UserError
 
 app = typer.Typer(
     name="semidbench",
@@ -36,3 +40,16 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None: ...
+
+
+@contextmanager
+def cause_shown(asked: bool) -> Iterator[None]:
+    """What --traceback does: print where a `UserError` within comes from, and let it pass."""
+    try:
+        yield
+    except UserError as error:
+        if asked and error.__cause__:
+            from traceback import print_exception
+
+            print_exception(error.__cause__)
+        raise

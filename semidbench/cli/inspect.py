@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from semidbench.cli.app import TrackName, app
+from semidbench.cli.app import TrackName, app, cause_shown
 from semidbench.errors import UserError
 
 
@@ -48,17 +48,10 @@ def inspect(
     for text in scheme:
         if text.startswith("--"):
             raise UserError(f"no such option: {text}. `semidbench inspect --help` lists them")
-    try:
-        with reporter_for(Console(stderr=True)) as reporter:
-            found = inspect_schemes(
-                scheme, track, seed, views=views, data=data, cache=cache, device=device, reporter=reporter
-            )
-    except UserError as error:
-        if traceback and error.__cause__:
-            import traceback as printer
-
-            printer.print_exception(error.__cause__)
-        raise
+    with cause_shown(traceback), reporter_for(Console(stderr=True)) as reporter:
+        found = inspect_schemes(
+            scheme, track, seed, views=views, data=data, cache=cache, device=device, reporter=reporter
+        )
     if as_json:
         sys.stdout.write(to_json(found))
         return

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semidbench.cli.app import Out, Table, TrackName, app
-from semidbench.errors import UserError
+from semidbench.cli.app import Out, Table, TrackName, app, cause_shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +31,8 @@ def run(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Run seeds 0 to SEEDS-1. Default: as the track plans.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder with the data of a track that reads some (ml-small).", exists=False)
+        Path | None,
+        typer.Option(help="Folder with the data of a track that reads some: ml-small, paper, your own.", exists=False),
     ] = None,
     out: Out = Path("semidbench-results"),
     cache: Annotated[
@@ -68,7 +68,7 @@ def run(
 
     console = Console(stderr=True)
     try:
-        with reporter_for(console) as reporter:
+        with cause_shown(traceback), reporter_for(console) as reporter:
             done = run_schemes(
                 track,
                 scheme or (),
@@ -89,12 +89,6 @@ def run(
         if not typer.confirm("Leave out what is missing and run the rest?", err=True):
             raise
         return run(track, scheme, table, seeds, data, out, cache, split, device, True, traceback)
-    except UserError as error:
-        if traceback and error.__cause__:
-            import traceback as printer
-
-            printer.print_exception(error.__cause__)
-        raise
     _show(Console(), done)
 
 

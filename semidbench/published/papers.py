@@ -67,6 +67,13 @@ class PaperTable(Section):
         return self
 
 
+class PrintedDataset(Section):
+    """What the paper says of its data."""
+
+    items: PositiveInt
+    interactions: str  # as printed
+
+
 class Paper(Section):
     """What a paper printed."""
 
@@ -76,6 +83,7 @@ class Paper(Section):
     venue: str
     doi: str
     measure: str
+    dataset: PrintedDataset
     tables: Annotated[tuple[PaperTable, ...], Field(min_length=1)]
 
     def cell(self, scheme: str, task: Task, group: Group) -> PrintedCell | None:
