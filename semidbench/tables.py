@@ -202,13 +202,12 @@ def to_rich(board: Leaderboard) -> Table:
 
 
 def _rich_cell(cell: Cell) -> Any:
-    """Text, never markup: a name in brackets stays as it is. The standard deviation goes on a second line."""
+    """Text, never markup: a name in brackets stays as it is. Deviation and superscripts have lines of their own."""
     from rich.text import Text
 
     mean, _, std = cell.text.partition(" ± ")
-    text = Text(mean, style=style(cell))
-    text = Text.assemble(text, cell.beats.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")))
-    return Text.assemble(text, f"\n±{std}") if std else text
+    beats = cell.beats.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return Text.assemble((mean, style(cell)), f"\n±{std}" if std else "", f"\n{beats}" if beats else "")
 
 
 RENDERERS: dict[Format, Callable[[Leaderboard], str]] = {
