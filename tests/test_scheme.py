@@ -64,6 +64,8 @@ def test_options_are_typed_and_the_scheme_wins_over_the_track() -> None:
     [
         ({"epoch": "3"}, "unknown option of embedder 'x' 'epoch'. Did you mean 'epochs'"),
         ({"epochs": "many"}, "option epochs of embedder 'x'"),
+        ({"lr": "nan"}, "option lr of embedder 'x': Input should be a finite number, not 'nan'"),
+        ({"lr": "-inf"}, "option lr of embedder 'x': Input should be a finite number, not '-inf'"),
     ],
 )
 def test_wrong_options(options: dict[str, str], message: str) -> None:

@@ -396,6 +396,16 @@ def test_full_sums_both_losses(
     assert np.abs(expected - frozen).max() > 0.05
 
 
+@pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
+def test_full_refuses_several_gpus(
+    train: TrainData, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    made = replace(context(encoder=FolderEncoder(tmp_path)), device="cuda")
+    with pytest.raises(ValueError, match=r"sees 2: .* multiply the batch by 2\. Set CUDA_VISIBLE_DEVICES to one"):
+        Search().embed(train, made)
+
+
 @pytest.mark.skipif(not NO_TRAINER, reason="semidbench-biencoder[full] is installed")
 def test_full_says_what_to_install(train: TrainData, context: MakeContext, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pip install 'semidbench-biencoder\\[full\\]'"):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from semidbench_dictionary.quantizer import Dictionary
-from sklearn.decomposition import MiniBatchDictionaryLearning
+from semidbench_dictionary.quantizer import Dictionary, _has_coefficients
+from sklearn.decomposition import MiniBatchDictionaryLearning, sparse_encode
 
 from semidbench.api import Context, Quantizer
 
@@ -107,3 +107,20 @@ def test_refuses_what_it_cannot_do(context: MakeContext) -> None:
     for option in ("alpha", "batch", "epochs"):
         with pytest.raises(ValueError, match=f"{option} must be positive"):
             Dictionary(**{option: 0})
+
+
+@pytest.mark.parametrize("alpha", [3.0, 50.0])
+def test_refuses_an_alpha_that_leaves_nothing(context: MakeContext, alpha: float) -> None:
+    with pytest.raises(ValueError, match=f"nothing at level 1: with alpha={alpha} every coefficient.*Lower alpha"):
+        Dictionary(alpha=alpha, epochs=3).fit(X, context())
+
+
+def test_knows_when_training_finds_only_zeros() -> None:
+    """Against scikit-learn's own lasso, at alphas on both sides of the largest product."""
+    unit = X[:16] / np.linalg.norm(X[:16], axis=1, keepdims=True)
+    largest = np.abs(X @ unit.T).max()
+    for share, expected in ((0.5, True), (0.99, True), (1.01, False), (4.0, False)):
+        learner = MiniBatchDictionaryLearning(16, alpha=share * largest)
+        learner.components_ = unit
+        codes = sparse_encode(X, unit, algorithm="lasso_lars", alpha=share * largest)
+        assert bool(codes.any()) == _has_coefficients(learner, X) == expected

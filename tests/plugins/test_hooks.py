@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from semidbench import hookspecs
 
 PLUGINS = {
     "biencoder": {"embedders": ["content", "search", "multi-task"], "rankers": ["dense", "dense-multi-task"]},
+    "bm25": {"rankers": ["bm25"]},
     "dictionary": {"quantizers": ["dictionary"]},
     "faiss": {"quantizers": ["rq-kmeans", "kmeans"]},
     "fusion": {"embedders": ["fused-concat", "fused-svd"]},
@@ -21,6 +23,11 @@ PLUGINS = {
     "recbole": {"embedders": ["rec"], "rankers": ["enmf"]},
     "vq": {"quantizers": ["residual-lfq", "rq-vae"]},
 }
+
+
+def test_no_plugin_is_left_out() -> None:
+    folders = (Path(__file__).parents[2] / "plugins").glob("semidbench-*")
+    assert set(PLUGINS) == {folder.name.removeprefix("semidbench-").replace("-", "_") for folder in folders}
 
 
 @pytest.mark.parametrize("name", PLUGINS)

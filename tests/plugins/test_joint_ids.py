@@ -11,7 +11,7 @@ import pytest
 import torch
 from semidbench_joint_ids.fitting import fit_codes
 from semidbench_joint_ids.layouts import GenSar, PrefixShare
-from semidbench_joint_ids.model import JointQuantizer, Shape, total_loss
+from semidbench_joint_ids.model import Encoded, JointQuantizer, Shape, total_loss
 from semidbench_joint_ids.options import Options, hidden_widths
 from semidbench_joint_ids.residual import ResidualCodebooks, straight_through
 from vector_quantize_pytorch import ResidualVQ
@@ -250,3 +250,23 @@ def test_says_when_training_diverges(train: TrainData, context: MakeContext) -> 
 def test_hidden_widths() -> None:
     assert hidden_widths("512-256") == (512, 256)
     assert hidden_widths("7") == (7,)
+
+
+@pytest.mark.parametrize(("kmeans_init", "rows"), [(True, [300, 100, 100, 100]), (False, [100, 100, 100])])
+def test_codebooks_see_all_items_first_only_for_k_means(
+    context: MakeContext, monkeypatch: pytest.MonkeyPatch, kmeans_init: bool, rows: list[int]
+) -> None:
+    """That pass moves the codebooks, so that without k-means it would be one more step."""
+    seen: list[int] = []
+    forward = JointQuantizer.forward
+
+    def spy(self: JointQuantizer, pair: tuple[torch.Tensor, torch.Tensor]) -> Encoded:
+        if self.training:
+            seen.append(len(pair[0]))
+        return forward(self, pair)
+
+    monkeypatch.setattr(JointQuantizer, "forward", spy)
+    given, shape = views(), Shape(one_encoder=True, shared=1, specific=1, shared_size=8, specific_size=8)
+    options = replace(OPTIONS, epochs=1, kmeans_init=kmeans_init)
+    fit_codes((given["search"], given["rec"]), shape, options, context())
+    assert seen == rows

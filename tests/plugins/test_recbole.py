@@ -213,6 +213,39 @@ def test_leaves_the_process_as_it_was(
     assert "ray" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("visible", "asked", "expected"),
+    [
+        (None, "cpu", ("cpu", "")),
+        ("1", "cpu", ("cpu", "")),
+        (None, "cuda", ("cuda", "0")),
+        ("1", "cuda", ("cuda", "1")),
+        ("2,0", "cuda", ("cuda", "2,0")),
+        ("GPU-8932f937-d72c", "cuda", ("cuda", "GPU-8932f937-d72c")),
+    ],
+)
+def test_recbole_takes_the_device_of_the_run(
+    context: MakeContext,
+    train: TrainData,
+    monkeypatch: pytest.MonkeyPatch,
+    visible: str | None,
+    asked: str,
+    expected: tuple[str, str],
+) -> None:
+    from recbole.config import Config
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    made = replace(context(), device=asked)
+    write_atomic_files(train, made.scratch)
+    with recbole_scope(made.scratch, 1):
+        config = Config(model="BPR", dataset=DATASET, config_dict=recbole_config("BPR", small().settings, made))
+        assert (config["device"].type, os.environ["CUDA_VISIBLE_DEVICES"]) == expected
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+
+
 def test_reports_its_epochs(train: TrainData, context: MakeContext) -> None:
     told: list[tuple[int, int]] = []
     made = replace(context(), progress=lambda what, done, total: told.append((done, total)))

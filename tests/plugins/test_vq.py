@@ -15,6 +15,8 @@ from semidbench_vq.rq_vae import RqVae
 from semidbench_vq.training import _batches, train
 
 from semidbench.api import Context, Quantizer
+from semidbench.options import build, effective_options
+from semidbench.scheme import parse_scheme
 
 MakeContext = Callable[..., Context]
 _RNG = np.random.default_rng(3)
@@ -232,9 +234,11 @@ def test_refuses_what_it_cannot_do(context: MakeContext) -> None:
         residual_lfq().fit(X, context(codebook_sizes=(8, 16)))
     with pytest.raises(ValueError, match="powers of two, not 12"):
         residual_lfq().fit(X, context(codebook_sizes=(12, 12)))
-    for hidden in ("a", "0", "8,", "8,-1"):
-        with pytest.raises(ValueError, match="widths separated by commas"):
+    for hidden in ("a", "8-", "8,4", "8--1"):
+        with pytest.raises(ValueError, match="widths joined by '-', such as 512-256"):
             rq_vae(hidden=hidden)
+    with pytest.raises(ValueError, match="positive widths, not '8-0'"):
+        rq_vae(hidden="8-0")
     for option in ("steps", "batch", "lr", "dim"):
         with pytest.raises(ValueError, match=f"{option} must be positive"):
             rq_vae(**{option: 0})
@@ -250,3 +254,19 @@ def test_no_hidden_layers_make_it_linear(context: MakeContext) -> None:
     quantizer = rq_vae(hidden="")
     quantizer.fit(X, context())
     assert len(quantizer._module.encoder) == len(quantizer._module.decoder) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "widths"), [("[hidden=24-12,dim=6]", [24, 12]), ("[hidden=7]", [7]), ("", [512, 256, 128])]
+)
+def test_a_scheme_can_set_the_widths(given: str, widths: list[int]) -> None:
+    method = parse_scheme(f"content/rq-vae{given}/shared").quantizer
+    assert method is not None
+    quantizer = build(RqVae, "rq-vae", effective_options(RqVae, "rq-vae", {}, dict(method.options)))
+    assert quantizer.widths == widths
+
+
+@pytest.mark.parametrize("make_with", [rq_vae, residual_lfq])
+def test_says_when_training_diverges(make_with: Callable[..., Quantizer], context: MakeContext) -> None:
+    with pytest.raises(ValueError, match=r"diverged by step \d+: the loss is (nan|inf)\. Lower lr"):
+        make_with(lr=1e30).fit(X, context())

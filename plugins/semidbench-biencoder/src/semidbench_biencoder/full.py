@@ -42,8 +42,8 @@ def train_full(train: TrainData, context: Context, options: Options) -> FullTowe
     No item or query stands twice in a batch of query-item pairs. A weight of 0 leaves that loss out.
 
     Raises:
-        ValueError: the track's text encoder has nothing pretrained, the training extra is missing, or item pairs are
-            asked for and there are none.
+        ValueError: the track's text encoder has nothing pretrained, the training extra is missing, there are
+            several GPUs, or item pairs are asked for and there are none.
     """
     folder = context.text_encoder.folder
     if folder is None:
@@ -53,6 +53,11 @@ def train_full(train: TrainData, context: Context, options: Options) -> FullTowe
         raise ValueError(
             f"tune=full needs sentence-transformers' training extra: {' and '.join(missing)} not installed. "
             "Run `pip install 'semidbench-biencoder[full]'`, or use tune=head"
+        )
+    if context.device != "cpu" and (gpus := torch.cuda.device_count()) > 1:
+        raise ValueError(
+            f"tune=full trains on one GPU and sees {gpus}: its trainer would multiply the batch by {gpus}. "
+            "Set CUDA_VISIBLE_DEVICES to one of them"
         )
     import datasets
     from sentence_transformers import SentenceTransformer

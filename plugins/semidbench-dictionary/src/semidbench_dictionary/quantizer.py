@@ -46,7 +46,8 @@ class Dictionary:
         shortens atoms to length 1, but lengthens none, so that an atom it draws anew among short vectors hardly counts.
 
         Raises:
-            ValueError: there are fewer vectors than atoms in a level, or nothing is left for a level to learn from.
+            ValueError: there are fewer vectors than atoms in a level, nothing is left for a level to learn from, or
+                `alpha` leaves every coefficient of a level zero.
         """
         sizes = context.codebook_sizes
         if len(x) < max(sizes):
@@ -63,6 +64,11 @@ class Dictionary:
                 )
             learner = self._learner(size, self.alpha * x.shape[1] ** 0.5, context.seed)
             self._levels.append(learner.fit(residual / scale))
+            if not _has_coefficients(learner, residual / scale):
+                raise ValueError(
+                    f"dictionary has learned nothing at level {level + 1}: with alpha={self.alpha} every coefficient "
+                    f"of every vector is zero in training. Lower alpha"
+                )
             _, residual = _step(learner, residual)
             context.progress("dictionary levels", level + 1, len(sizes))
         self.codebook_sizes = sizes
@@ -86,6 +92,14 @@ class Dictionary:
             transform_n_nonzero_coefs=1,
             random_state=seed % 2**32,  # what NumPy's RandomState takes
         )
+
+
+def _has_coefficients(learner: MiniBatchDictionaryLearning, x: Floats) -> bool:
+    """Whether any vector of float32 (N, d) has a non-zero coefficient in training, by the learned atoms.
+
+    Training solves a lasso per vector. Its solution is zero where no product with an atom is above alpha.
+    """
+    return bool(np.abs(x @ learner.components_.T).max() > learner.alpha)
 
 
 def _step(learner: MiniBatchDictionaryLearning, x: Floats) -> tuple[Ints, Floats]:

@@ -14,8 +14,11 @@ from semidbench_faiss.threads import faiss_threads
 class RqKmeans:
     """Quantizer: k-means on the vectors, then on what each level leaves over.
 
-    FAISS keeps the `beam` best partial codes per vector, in training and in encoding, so that codes are not
-    greedy nearest neighbours unless `beam` is 1.
+    FAISS keeps the `beam` best partial codes per vector, in training and in encoding. Each level after the first is
+    thus trained on the residuals of `beam` partial codes per vector, of which encoding keeps one; and codes are not
+    greedy nearest neighbours. With `beam` 1 each level is k-means on the residuals of the nearest codes. The
+    error was then smaller in all that we measured (the plugin's README). The default is FAISS's, for the paper names
+    FAISS's residual quantizer and no beam.
     """
 
     def __init__(self, *, beam: int = 5) -> None:

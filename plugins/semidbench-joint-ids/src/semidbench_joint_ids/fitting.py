@@ -64,9 +64,10 @@ def _train(model: JointQuantizer, views: tuple[Tensor, Tensor], options: Options
     shuffles = torch.Generator().manual_seed(context.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.lr)
     model.train()
-    with torch.no_grad():  # the codebooks start from many items, not from one batch
-        rows = torch.randperm(items, generator=shuffles)[:_INIT_ROWS].to(device)
-        model((views[0][rows], views[1][rows]))
+    if options.kmeans_init:
+        with torch.no_grad():  # the codebooks start from many items, not from one batch
+            rows = torch.randperm(items, generator=shuffles)[:_INIT_ROWS].to(device)
+            model((views[0][rows], views[1][rows]))
     for epoch in range(options.epochs):
         order = torch.randperm(items, generator=shuffles)
         for chunk in order.tensor_split(-(-items // options.batch)):  # nearly equal: no small batch at the end

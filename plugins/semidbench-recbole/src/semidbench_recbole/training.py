@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +55,8 @@ def recbole_config(name: str, settings: dict[str, Any], context: Context) -> dic
         "seed": context.seed,
         "reproducibility": True,
         "use_gpu": context.device != "cpu",
+        # RecBole chooses its device by this alone, and makes it CUDA_VISIBLE_DEVICES.
+        "gpu_id": "" if context.device == "cpu" else os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
         "show_progress": False,
         "eval_args": {"split": {"RS": [1.0]}, "group_by": None, "order": "RO", "mode": "full"},
     }

@@ -59,7 +59,8 @@ class ResidualLfq:
         """Train the maps on float32 (N, d), on `context.device`.
 
         Raises:
-            ValueError: the levels differ in size, a size is no power of two, or all vectors are equal.
+            ValueError: the levels differ in size, a size is no power of two, all vectors are equal, or training
+                diverges.
         """
         sizes = context.codebook_sizes
         if len(set(sizes)) > 1:

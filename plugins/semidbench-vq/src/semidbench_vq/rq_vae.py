@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import torch
@@ -19,13 +20,14 @@ class RqVae:
     """Quantizer: an MLP encodes a vector, ResidualVQ quantizes the encoding, a mirrored MLP decodes it.
 
     The paper gives no settings. Widths are TIGER's (arXiv 2305.05065), the rest is ours or the library's default.
-    Codebooks move by exponential averages of what falls on them, with the library's decay.
+    Codebooks move by exponential averages of what falls on them, with the library's decay. The gradient reaches the
+    encoder as the library's defaults have it: by the rotation trick, and once for each level.
     """
 
     def __init__(
         self,
         *,
-        hidden: str = "512,256,128",
+        hidden: str = "512-256-128",
         dim: int = 32,
         steps: int = 1000,
         batch: int = 1024,
@@ -37,7 +39,7 @@ class RqVae:
         """Set the options.
 
         Args:
-            hidden: widths of the encoder's hidden layers, outermost first, separated by commas; "" for none.
+            hidden: widths of the encoder's hidden layers, outermost first, joined by `-`; "" for none.
             dim: width of the encodings that are quantized.
             steps: of Adam; the learning rate falls linearly to 0.
             batch: vectors per step, fewer where there are fewer.
@@ -72,7 +74,7 @@ class RqVae:
 
         Raises:
             ValueError: there are fewer vectors than codes in a level, a batch is too small to tell dead codes from rare
-                ones, or all vectors are equal.
+                ones, all vectors are equal, or training diverges.
         """
         sizes = context.codebook_sizes
         self._check(len(x), max(sizes))
@@ -156,10 +158,11 @@ def _mlp(widths: list[int]) -> nn.Sequential:
 
 
 def _widths(hidden: str) -> list[int]:
-    try:
-        widths = [int(part) for part in hidden.split(",")] if hidden else []
-    except ValueError:
-        widths = [0]
-    if any(width < 1 for width in widths):
-        raise ValueError(f"hidden must be widths separated by commas, such as 512,256,128, not {hidden!r}")
+    if not hidden:
+        return []
+    if not re.fullmatch(r"[0-9]+(-[0-9]+)*", hidden):  # a scheme's options are parted by commas
+        raise ValueError(f"hidden must be widths joined by '-', such as 512-256, not {hidden!r}")
+    widths = [int(width) for width in hidden.split("-")]
+    if min(widths) < 1:
+        raise ValueError(f"hidden must be positive widths, not {hidden!r}")
     return widths

@@ -16,6 +16,9 @@ def train(
     """Minimise `loss` of batches (at most `batch`, d) of x (N, d); the learning rate falls linearly to 0.
 
     Leaves the module in evaluation mode.
+
+    Raises:
+        ValueError: a loss that is not finite, looked at some 20 times.
     """
     module.train()
     optimizer = torch.optim.Adam(module.parameters(), lr=lr)
@@ -28,6 +31,8 @@ def train(
         optimizer.step()
         schedule.step()
         if step % every == 0 or step == steps:
+            if not torch.isfinite(value):
+                raise ValueError(f"training diverged by step {step}: the loss is {value.item()}. Lower lr")
             context.progress("training steps of the quantizer", step, steps)
     module.eval()
 
