@@ -94,6 +94,7 @@ def main() -> None:
         words = ("yes" if kmeans_init else "no", "replaced" if threshold else "left")
         rows.append(["rq-vae", *words, *row(RqVae, {"hidden": "128", "steps": 400, "lr": 0.003} | options, x)])
     rows.append(["rq-kmeans", "-", "-", *row(RqKmeans, {}, x)])
+    rows.append(["rq-kmeans[beam=1]", "-", "-", *row(RqKmeans, {"beam": 1}, x)])
     print(tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True))
 
 
