@@ -120,6 +120,10 @@ def test_refuses_what_it_cannot_do(train: TrainData, context: MakeContext) -> No
         Search(epochs=0)
     with pytest.raises(ValueError, match="item_lr is an option of tune=head"):
         Search(item_lr=0.1)
+    with pytest.raises(ValueError, match="mini_batch is an option of tune=full"):
+        MultiTask(tune="head", mini_batch=8)
+    with pytest.raises(ValueError, match=r"mini_batch \(-1\) not negative"):
+        Search(mini_batch=-1)
 
 
 @pytest.mark.parametrize(
@@ -404,6 +408,41 @@ def test_full_refuses_several_gpus(
     made = replace(context(encoder=FolderEncoder(tmp_path)), device="cuda")
     with pytest.raises(ValueError, match=r"sees 2: .* multiply the batch by 2\. Set CUDA_VISIBLE_DEVICES to one"):
         Search().embed(train, made)
+
+
+@pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
+@pytest.mark.parametrize("ratio", ["1:0", "1:4", "4:1"])
+def test_mini_batches_change_nothing_but_the_memory(
+    train: TrainData, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ratio: str
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    encoder = FolderEncoder(tiny_sentence_model(tmp_path, train, dropout=0.0))
+    forward, sizes = SentenceTransformer.forward, set()
+
+    def recording(self: Any, features: dict[str, Any], **rest: Any) -> Any:
+        if self.training:
+            sizes.add(len(features["input_ids"]))
+        return forward(self, features, **rest)
+
+    monkeypatch.setattr(SentenceTransformer, "forward", recording)
+    items = {}
+    for mini_batch, lr in ((0, 1e-3), (7, 1e-3), (7, 1e-30)):
+        sizes.clear()
+        embedder = MultiTask(ratio=ratio, epochs=3, batch=45, lr=lr, mini_batch=mini_batch)
+        items[mini_batch, lr] = embedder.embed(train, context(seed=1, encoder=encoder))["item"]
+        assert max(sizes) == (mini_batch or 45)
+    np.testing.assert_allclose(items[7, 1e-3], items[0, 1e-3], atol=1e-4)
+    assert np.abs(items[7, 1e-30] - items[0, 1e-3]).max() > 0.05  # that is, training moved them
+
+
+@pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
+def test_mini_batches_repeat_under_dropout(train: TrainData, context: MakeContext, tmp_path: Path) -> None:
+    encoder = FolderEncoder(tiny_sentence_model(tmp_path, train))
+    ranker, embedder = (kind(epochs=1, batch=64, lr=5e-3, mini_batch=16) for kind in (DenseMultiTask, MultiTask))
+    ranker.fit(train, context(seed=1, encoder=encoder))
+    items = embedder.embed(train, context(seed=1, encoder=encoder))["item"]
+    np.testing.assert_array_equal(ranker.towers.items, items)
 
 
 @pytest.mark.skipif(not NO_TRAINER, reason="semidbench-biencoder[full] is installed")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from semidbench.api import Context, Floats, TrainData
 from semidbench_biencoder.losses import item_pair_loss
@@ -78,21 +79,36 @@ def train_full(train: TrainData, context: Context, options: Options) -> FullTowe
 class _ItemPairLoss(nn.Module):
     """The loss of the next batch of item pairs; an item's text is encoded alike on both sides."""
 
-    def __init__(self, model: Any, texts: Sequence[str], pairs: ItemPairs, batches: Iterator[Tensor], scale: float):
+    def __init__(
+        self, model: Any, texts: Sequence[str], pairs: ItemPairs, batches: Iterator[Tensor], options: Options
+    ) -> None:
         super().__init__()
-        self.model, self.texts, self.pairs, self.batches, self.scale = model, texts, pairs, batches, scale
+        self.model, self.texts, self.pairs, self.batches, self.options = model, texts, pairs, batches, options
 
     def forward(self) -> Tensor:
         rows = next(self.batches).numpy()
         before, after = (torch.from_numpy(side[rows]) for side in (self.pairs.earlier, self.pairs.later))
         earlier, later = self._encode(before), self._encode(after)
-        return item_pair_loss(earlier, later, (before.to(earlier.device), after.to(later.device)), self.scale)
+        return item_pair_loss(earlier, later, (before.to(earlier.device), after.to(later.device)), self.options.scale)
 
     def _encode(self, items: Tensor) -> Tensor:
+        if not self.options.mini_batch:
+            return self._forward(self._features(items))
+        # kept until the backward pass: the texts' tokens, not what each layer makes of them
+        parts = [
+            checkpoint(self._forward, self._features(part), use_reentrant=False)
+            for part in items.split(self.options.mini_batch)  # type: ignore[no-untyped-call]
+        ]
+        return torch.cat(parts)
+
+    def _features(self, items: Tensor) -> dict[str, Any]:
         features = self.model.preprocess([self.texts[item] for item in items.tolist()])
         device = next(self.model.parameters()).device
-        features = {name: part.to(device) if isinstance(part, Tensor) else part for name, part in features.items()}
-        return functional.normalize(self.model(features)["sentence_embedding"], dim=1)
+        return {name: part.to(device) if isinstance(part, Tensor) else part for name, part in features.items()}
+
+    def _forward(self, features: dict[str, Any]) -> Tensor:
+        # a copy: the model writes every token's output into what it is given, which a checkpoint keeps
+        return functional.normalize(self.model(dict(features))["sentence_embedding"], dim=1)
 
 
 class _WeightedSum(nn.Module):
@@ -108,15 +124,25 @@ class _WeightedSum(nn.Module):
 
 
 def _loss(model: Any, train: TrainData, context: Context, options: Options) -> nn.Module:
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-
-    search: nn.Module = MultipleNegativesRankingLoss(model, scale=options.scale)
+    search = _search_loss(model, options)
     if not options.weights.rec:
         return search
     pairs = co_occurring(train.interactions, options.window)
     batches = shuffled(len(pairs), options.batch, item_stream_seed(context.seed))
-    items = _ItemPairLoss(model, train.catalogue.texts, pairs, batches, options.scale)
+    items = _ItemPairLoss(model, train.catalogue.texts, pairs, batches, options)
     return _WeightedSum(search, items, options.weights)
+
+
+def _search_loss(model: Any, options: Options) -> nn.Module:
+    from sentence_transformers.sentence_transformer import losses
+
+    if not options.mini_batch:
+        whole: nn.Module = losses.MultipleNegativesRankingLoss(model, scale=options.scale)
+        return whole
+    cached: nn.Module = losses.CachedMultipleNegativesRankingLoss(
+        model, scale=options.scale, mini_batch_size=options.mini_batch
+    )
+    return cached
 
 
 def _fit(model: Any, pairs: Any, loss: nn.Module, context: Context, options: Options) -> None:

@@ -35,6 +35,7 @@ class Options:
     item_lr: float
     weights: Weights = SEARCH_ONLY
     window: int = 1
+    mini_batch: int = 0
 
 
 class Tuned:
@@ -49,6 +50,7 @@ class Tuned:
         lr: float = 2e-5,
         scale: float = 20.0,
         item_lr: float = 0.0,
+        mini_batch: int = 0,
     ) -> None:
         """Set the options.
 
@@ -60,18 +62,22 @@ class Tuned:
             scale: cosines are multiplied by it in the loss.
             item_lr: head only: learning rate of a free vector per item that is added to its text's encoding;
                 0 leaves it out.
+            mini_batch: full only: texts encoded at a time. The loss is that of the whole batch and memory that of so
+                many texts, for a second forward pass; 0 encodes a batch at once.
 
         Raises:
             ValueError: an option is out of range, or only the other way to train has it.
         """
-        if min(epochs, batch) < 1 or min(lr, scale) <= 0 or item_lr < 0:
+        if min(epochs, batch) < 1 or min(lr, scale) <= 0 or min(item_lr, mini_batch) < 0:
             raise ValueError(
-                f"epochs ({epochs}), batch ({batch}), lr ({lr}) and scale ({scale}) must be positive "
-                f"and item_lr ({item_lr}) not negative"
+                f"epochs ({epochs}), batch ({batch}), lr ({lr}) and scale ({scale}) must be positive, "
+                f"item_lr ({item_lr}) and mini_batch ({mini_batch}) not negative"
             )
         if item_lr and tune == "full":
             raise ValueError("item_lr is an option of tune=head. Leave it out with tune=full")
-        self.options = Options(tune, epochs, batch, lr, scale, item_lr)
+        if mini_batch and tune == "head":
+            raise ValueError("mini_batch is an option of tune=full. Leave it out with tune=head")
+        self.options = Options(tune, epochs, batch, lr, scale, item_lr, mini_batch=mini_batch)
 
 
 class TunedForBoth(Tuned):
@@ -88,6 +94,7 @@ class TunedForBoth(Tuned):
         lr: float = 2e-5,
         scale: float = 20.0,
         item_lr: float = 0.0,
+        mini_batch: int = 0,
     ) -> None:
         """Set the options.
 
@@ -102,11 +109,14 @@ class TunedForBoth(Tuned):
             lr: as in Tuned.
             scale: as in Tuned, for both losses.
             item_lr: as in Tuned.
+            mini_batch: as in Tuned, for both kinds of pairs.
 
         Raises:
             ValueError: an option is out of range, or only the other way to train has it.
         """
-        super().__init__(tune=tune, epochs=epochs, batch=batch, lr=lr, scale=scale, item_lr=item_lr)
+        super().__init__(
+            tune=tune, epochs=epochs, batch=batch, lr=lr, scale=scale, item_lr=item_lr, mini_batch=mini_batch
+        )
         if window < 1:
             raise ValueError(f"window must be positive, not {window}")
         self.options = replace(self.options, weights=parse_ratio(ratio), window=window)
