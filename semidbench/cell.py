@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ _LISTS, _LOSSES = "beams.npz", "losses.json"
 
 @dataclass(frozen=True, slots=True)
 class SchemeStages:
-    """The finished stages of a scheme's cell, in order."""
+    """The finished stages of a scheme's cell, in order; `embeddings` holds those that its embedders build on, too."""
 
     embeddings: tuple[Stage, ...]
     ids: Stage
@@ -53,13 +53,14 @@ def run_scheme(bench: Bench, scheme: ResolvedScheme, seed: int, stage_began: Cal
         UserError: a plugin failed or broke its contract; finished stages are kept.
     """
     stage_began("embed")
+    below = _stages_below(bench, scheme.embedders, seed)
     embeddings = tuple(embedding_stage(bench, method, seed) for method in scheme.embedders)
     stage_began("assign IDs")
     ids = ids_stage(bench, scheme, embeddings, seed)
     stage_began("train")
     generator = _generator_stage(bench, ids, seed)
     stage_began("decode")
-    return SchemeStages(embeddings, ids, generator, _beams_stage(bench, ids, generator))
+    return SchemeStages((*below, *embeddings), ids, generator, _beams_stage(bench, ids, generator))
 
 
 def embedding_stage(bench: Bench, method: ResolvedMethod, seed: int) -> Stage:
@@ -78,6 +79,16 @@ def embedding_stage(bench: Bench, method: ResolvedMethod, seed: int) -> Stage:
             save_views(embed(method, bench.train, bench.context(seed, Path(scratch), views)), folder)
 
     return run_stage(bench.store, "embedding", inputs, make)
+
+
+def _stages_below(bench: Bench, methods: Iterable[ResolvedMethod], seed: int) -> tuple[Stage, ...]:
+    """The stages of the embedders that these build on, deepest first."""
+    return tuple(
+        stage
+        for method in methods
+        for other in method.builds_on
+        for stage in (*_stages_below(bench, [other], seed), embedding_stage(bench, other, seed))
+    )
 
 
 def ids_stage(bench: Bench, scheme: ResolvedScheme, embeddings: tuple[Stage, ...], seed: int) -> Stage:
@@ -140,14 +151,18 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
             seed=seed,
             device=bench.device,
             progress=bench.progress,
-            checkpoint=bench.store / "checkpoints" / f"{folder.name}.safetensors",
+            checkpoint=_checkpoint(bench, folder.name),
         )
         save_generator(model.cpu(), folder)
         (folder / _LOSSES).write_text(json.dumps({"format": 1, "mean_loss_by_epoch": losses}) + "\n", "utf-8")
 
     stage = run_stage(bench.store, "generator", inputs, make)
-    (bench.store / "checkpoints" / f"generator-{stage.key}.safetensors").unlink(missing_ok=True)
+    _checkpoint(bench, f"generator-{stage.key}").unlink(missing_ok=True)
     return stage
+
+
+def _checkpoint(bench: Bench, training: str) -> Path:
+    return bench.store / "checkpoints" / f"{training}.safetensors"
 
 
 def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:

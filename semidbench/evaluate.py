@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from semidbench.api import TASKS, Ints, Task
 from semidbench.bench import Bench
 from semidbench.cases import Cases
-from semidbench.cell import SchemeStages, embedding_stage, load_beams
+from semidbench.cell import SchemeStages, load_beams
 from semidbench.fingerprint import Code, core_code, library_versions
 from semidbench.layout import ids_sha256, load_ids
 from semidbench.metrics import head_items
@@ -50,7 +50,7 @@ def evaluate_scheme(
         placements=placements,
         ids_hash=ids_sha256(ids),
         rankings_hash=rankings_sha256({task: beams[task][0] for task in TASKS}),
-        stages=stages.by_name | {"embedder": (*_below(bench, scheme.embedders, seed), *stages.embeddings)},
+        stages=stages.by_name,
     )
 
 
@@ -105,16 +105,6 @@ def _result(
         peak_memory_mib=max(stage.peak_mib for of in stages.values() for stage in of),
     )
     return cell, cases
-
-
-def _below(bench: Bench, methods: Iterable[ResolvedMethod], seed: int) -> tuple[Stage, ...]:
-    """The stages of the embedders that these build on; they are in the store by now."""
-    return tuple(
-        stage
-        for method in methods
-        for other in method.builds_on
-        for stage in (*_below(bench, [other], seed), embedding_stage(bench, other, seed))
-    )
 
 
 def _models(bench: Bench) -> dict[Literal["text_encoder", "generator"], dict[str, str]]:
