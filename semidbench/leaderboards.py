@@ -176,13 +176,13 @@ def check_track(cell: CellResult, track: Track, folder: Path) -> None:
     found, wanted = f"{cell.track.name} version {cell.track.version}", f"{track.name} version {track.version}"
     if found != wanted:
         raise UserError(
-            f"{folder} holds results of {found}, and the track is now {wanted}. Tables never mix versions: "
-            "move that folder away and run again"
+            f"{folder} holds results of {found}, and the track is now {wanted}. Tables never mix versions. "
+            "Move that folder away, or name another with --out"
         )
     if cell.track.protocol_sha256 != protocol_sha256(track):
         raise UserError(
             f"{folder} holds results of {found} with other protocol numbers than the track has now. "
-            "Raise the track's version, or move that folder away and run again"
+            "Move that folder away, name another with --out, or raise the track's version"
         )
 
 

@@ -17,13 +17,13 @@ from semidbench.dataset import Split
 from semidbench.device import held_threads, pick_device
 from semidbench.errors import UserError
 from semidbench.evaluate import evaluate_ranker, evaluate_scheme
-from semidbench.leaderboards import Leaderboard, leaderboard, results_folder
+from semidbench.leaderboards import Leaderboard, check_track, leaderboard, results_folder
 from semidbench.progress import Reporter, Silent
 from semidbench.published import table_rows
 from semidbench.reference import run_ranker
 from semidbench.registry import load_registry
 from semidbench.resolve import MissingMethod, ResolvedMethod, ResolvedScheme, resolve_ranker, resolve_scheme
-from semidbench.results import CellResult, protocol_sha256, read_cells, write_cell
+from semidbench.results import CellResult, read_cells, write_cell
 from semidbench.store import default_store
 from semidbench.tables import write_tables
 from semidbench.track import Track, load_track
@@ -86,7 +86,8 @@ def run(
         raise UserError(f"seeds must be 1 or more, not {n_seeds}")
     out = out if split == "test" else out / DEVELOPMENT
     folder = results_folder(chosen.name, out)
-    _refuse_other_protocols(folder, chosen)
+    for cell in read_cells(folder)[:1]:  # before hours of work that could not stand beside those results
+        check_track(cell, chosen, folder)
     _writable(folder)
     with held_threads(chosen.threads):
         reporter.stage("prepare the data")
@@ -158,16 +159,6 @@ def _resolve(
     for line in missing:
         reporter.note(f"left out: {line}")
     return list({row.name: row for row in rows}.values()), references
-
-
-def _refuse_other_protocols(folder: Path, track: Track) -> None:
-    """Stop before hours of work whose results could not stand beside those already there."""
-    for cell in read_cells(folder)[:1]:
-        if cell.track.protocol_sha256 != protocol_sha256(track):
-            raise UserError(
-                f"{folder} holds results of {cell.track.name} version {cell.track.version} under another protocol "
-                f"than this version {track.version}. Move that folder away, or name another with --out"
-            )
 
 
 def _writable(folder: Path) -> None:
