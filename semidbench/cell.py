@@ -192,13 +192,12 @@ def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
         }
         found: dict[str, np.ndarray[Any, Any]] = {}
         for task in TASKS:
-            trie = build_trie(distinct_ids(ids[task].codes))
+            trie = build_trie(distinct_ids(ids[task].codes), ids[task].sizes)
             lists = decode(
                 model,
                 prompts[task],
                 trie,
                 vocabulary.first_tokens(ids[task]),
-                ids[task].sizes,
                 bench.track.decoding,
                 device=bench.device,
                 progress=bench.progress,

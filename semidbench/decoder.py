@@ -16,11 +16,14 @@ from transformers import T5ForConditionalGeneration
 
 from semidbench import t5_tree, track
 from semidbench.api import Floats, Ints
+from semidbench.errors import UserError
 from semidbench.examples import TokenRows
 from semidbench.trie import Trie
 
 _UNUSED = -1e9  # the score of a group's beams but the first, before the first level
-_MAX_STATES = 2**14  # beams x prompts in a batch: what fits a core's cache decodes twice as fast as four times that
+_PRUNED = 8  # levels of more codes than so many times the beams are cut to as many codes as beams
+_MOST_PROMPTS = {"cpu": 256, "cuda": 1024}  # at once; more gain nothing
+_MEMORY = 2**29  # bytes of a batch on a CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,6 @@ def decode(
     prompts: TokenRows,
     trie: Trie,
     first_tokens: tuple[int, ...],
-    sizes: tuple[int, ...],
     section: track.Decoding,
     *,
     device: str,
@@ -53,22 +55,63 @@ def decode(
 
     Args:
         first_tokens: the token of code 0 of each level.
-        sizes: codes of each level.
     """
     model.to(device).eval()
     trie = trie.to(device)
     ids = np.empty((len(prompts), section.beams), dtype=np.int64)
     scores = np.empty((len(prompts), section.beams), dtype=np.float32)
-    order = np.argsort(prompts.lengths, kind="stable")
-    batch = max(1, _MAX_STATES // (section.beams * max(1, max(sizes) // 64)))
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        tokens, mask = (torch.from_numpy(array).to(device) for array in prompts.padded(rows))
-        with torch.inference_mode(), torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-            found, found_scores = search(model, tokens, mask, trie, first_tokens, sizes, section)
-        ids[rows], scores[rows] = found.cpu().numpy(), found_scores.cpu().numpy()
-        progress("decode", start + len(rows), len(order))
+    order = np.argsort(-prompts.lengths, kind="stable")  # the longest first: too large a batch fails at once
+    done, batch = 0, _prompts_at_once(model, int(prompts.lengths.max(initial=1)), trie, section, device)
+    while done < len(order):
+        rows = order[done : done + batch]
+        tokens, mask = prompts.padded(rows)
+        found = _search_if_it_fits(model, tokens, mask, trie, first_tokens, section, device)
+        if found is None and len(rows) == 1:
+            raise UserError(
+                f"decoding: one prompt of {tokens.shape[1]} tokens with {section.beams} beams does not fit in the "
+                f"memory of {device}. Free some, or take a smaller generator, fewer beams or a larger machine"
+            )
+        if found is None:
+            batch = len(rows) // 2
+            continue
+        ids[rows], scores[rows] = found
+        done += len(rows)
+        progress("decode", done, len(order))
     return BeamLists(ids, scores)
+
+
+def _prompts_at_once(
+    model: T5ForConditionalGeneration, longest: int, trie: Trie, section: track.Decoding, device: str
+) -> int:
+    """How many prompts a batch holds: by an estimate of what one takes at most, in float32."""
+    config = model.config
+    cached = 2 * config.num_decoder_layers * config.num_heads * config.d_kv  # keys and values of a position
+    nodes = section.beams * (cached * len(trie.sizes) + 4 * max(trie.sizes) + 4 * config.d_ff)
+    memory = _MEMORY if device == "cpu" else torch.cuda.mem_get_info()[0] // 2
+    return max(1, min(_MOST_PROMPTS[device], int(memory // (4 * (longest * cached + nodes)))))
+
+
+def _search_if_it_fits(
+    model: T5ForConditionalGeneration,
+    tokens: Ints,
+    mask: Ints,
+    trie: Trie,
+    first_tokens: tuple[int, ...],
+    section: track.Decoding,
+    device: str,
+) -> tuple[Ints, Floats] | None:
+    """What `search` finds, on a device and back; None where its memory runs out."""
+    try:
+        with torch.inference_mode(), torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
+            prompts, unmasked = (torch.from_numpy(array).to(device) for array in (tokens, mask))
+            ids, scores = search(model, prompts, unmasked, trie, first_tokens, section)
+            return ids.cpu().numpy(), scores.cpu().numpy()
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    return None
 
 
 def search(
@@ -77,7 +120,6 @@ def search(
     mask: torch.Tensor,
     trie: Trie,
     first_tokens: tuple[int, ...],
-    sizes: tuple[int, ...],
     section: track.Decoding,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One batch: int64 tokens and mask (B, T) to IDs int64 and scores float32, both (B, beams)."""
@@ -86,24 +128,24 @@ def search(
     per_group = section.beams // section.groups
     scores = torch.full((count, section.groups, per_group), _UNUSED, device=device)
     scores[:, :, 0] = 0.0
-    beam_rows = torch.zeros(scores.shape, dtype=torch.int64, device=device)  # each beam's computed prefix
-    row_nodes = torch.zeros((count, 1), dtype=torch.int64, device=device)  # its node in the tree
-    row_tokens = torch.full((count, 1), model.config.decoder_start_token_id, device=device)
-    parents: torch.Tensor | None = None
-    for level, (first, size) in enumerate(zip(first_tokens, sizes, strict=True)):
-        hidden = t5_tree.step(model, state, row_tokens, parents)
-        log_p = t5_tree.log_probabilities(model, hidden, first, size)
-        children = trie.children(level, row_nodes, size)
-        log_p = log_p.masked_fill(children < 0, -torch.inf)
+    row_prompts = torch.arange(count, device=device)  # of each prefix computed: its prompt,
+    row_nodes = torch.zeros_like(row_prompts)  # its node in the tree of IDs,
+    row_tokens = torch.full_like(row_prompts, model.config.decoder_start_token_id)  # its last token,
+    parents: torch.Tensor | None = None  # and its own prefix among those of the level before
+    beam_rows = row_prompts[:, None, None].expand(scores.shape)  # each beam's prefix
+    for level, (first, size) in enumerate(zip(first_tokens, trie.sizes, strict=True)):
+        hidden = t5_tree.step(model, state, row_tokens, row_prompts, parents)
+        children = trie.children(level, row_nodes)
+        log_p = t5_tree.log_probabilities(model, hidden, first, size).masked_fill_(children < 0, -torch.inf)
         scores, beam_rows, codes = _choose(scores, beam_rows, log_p, section.diversity_penalty)
-        beam_rows, parents, row_codes = _merge_equal_prefixes(beam_rows, codes, size)
-        row_nodes = children.gather(1, parents[..., None].expand(-1, -1, size)).gather(2, row_codes[..., None])
-        row_nodes = row_nodes.squeeze(2).clamp(min=0)
-        row_tokens = row_codes + first
-    ids = row_nodes.gather(1, beam_rows.flatten(1))
-    final = scores.flatten(1)
+        longer, beam_rows = torch.unique(beam_rows * size + codes, return_inverse=True)  # equal prefixes are one row
+        parents, codes = longer // size, longer % size
+        row_prompts = row_prompts[parents]
+        row_nodes = children.flatten()[longer].long().clamp(min=0)  # -1 where a NaN was chosen, as its score tells
+        row_tokens = codes + first
+    ids, final = row_nodes[beam_rows].flatten(1), scores.flatten(1)
     used = final > _UNUSED / 2
-    final = (final / len(sizes)).masked_fill(~used, -torch.inf)
+    final = (final / len(first_tokens)).masked_fill(~used, -torch.inf)
     final, order = final.sort(dim=1, descending=True, stable=True)
     return ids.masked_fill(~used, -1).gather(1, order), final
 
@@ -116,42 +158,41 @@ def _choose(
     Args:
         scores: (B, groups, per_group), accumulated.
         beam_rows: int64, same shape, each beam's row in `log_p`.
-        log_p: (B, rows, codes), -inf where no ID goes on.
+        log_p: (rows, codes), -inf where no ID goes on.
 
     Returns:
-        New scores, the rows that the chosen beams come from, and the codes they add.
+        New scores, the rows that the chosen beams come from, and the codes they add, all of the same shape.
     """
     count, groups, per_group = scores.shape
-    size = log_p.shape[2]
-    chosen = torch.zeros((count, size), dtype=log_p.dtype, device=log_p.device)  # beams by code, so far
+    taken = torch.zeros((count, log_p.shape[1]), device=log_p.device)  # beams of earlier groups, by code
+    one = torch.ones((count, per_group), device=log_p.device)
+    log_p, codes_of = _best_codes(log_p, groups * per_group)
+    size = log_p.shape[1]
     outcome: tuple[list[torch.Tensor], ...] = ([], [], [])
     for group in range(groups):
         rows = beam_rows[:, group]
-        options = log_p.gather(1, rows[..., None].expand(-1, -1, size)) - penalty * chosen[:, None]
-        best, at = (options + scores[:, group, :, None]).flatten(1).topk(per_group, dim=1)
-        codes = at % size
-        chosen.scatter_add_(1, codes, torch.isfinite(best).to(chosen.dtype))
+        options = log_p.index_select(0, rows.flatten()).view(count, per_group, size)
+        penalties = (penalty * taken)[:, None]
+        if codes_of is not None:
+            offered = codes_of.index_select(0, rows.flatten()).view(count, per_group, size)
+            penalties = penalties.expand(-1, per_group, -1).gather(2, offered)
+        options.sub_(penalties).add_(scores[:, group, :, None])
+        best, at = options.flatten(1).topk(per_group, dim=1)
+        codes = at % size if codes_of is None else offered.flatten(1).gather(1, at)
+        taken.scatter_add_(1, codes, one)
         for column, value in zip(outcome, (best, rows.gather(1, at // size), codes), strict=True):
             column.append(value)
     new_scores, rows, codes = (torch.stack(column, dim=1) for column in outcome)
     return new_scores, rows, codes
 
 
-def _merge_equal_prefixes(
-    rows: torch.Tensor, codes: torch.Tensor, size: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Number the distinct (row, code) pairs of each prompt.
+def _best_codes(log_p: torch.Tensor, beams: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Each row's best `beams` codes, int64 (rows, beams), and their log-probabilities; None where a level has few.
 
-    Returns:
-        Each beam's number, like `rows`; and for each number its parent row and its code, int64
-        (B, most distinct pairs), filled with 0 behind a prompt's last.
+    No beam can take another: when a group of g beams chooses, the groups before it have taken at most beams - g
+    codes, so that of a row's best codes at least g are not lowered, and these come before any that is left out.
     """
-    keys = (rows * size + codes).flatten(1)
-    ordered, order = keys.sort(dim=1)
-    new = torch.ones_like(ordered, dtype=torch.bool)
-    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    number = new.cumsum(1) - 1
-    distinct = torch.zeros((len(keys), int(number.max()) + 1), dtype=torch.int64, device=keys.device)
-    distinct.scatter_(1, number, ordered)
-    beam_numbers = torch.empty_like(number).scatter_(1, order, number)
-    return beam_numbers.view(rows.shape), distinct // size, distinct % size
+    if log_p.shape[1] <= _PRUNED * beams:
+        return log_p, None
+    best, codes = log_p.topk(beams, dim=1)
+    return best, codes

@@ -18,6 +18,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from semidbench import track
 from semidbench.errors import UserError
+from semidbench.linear import linear, use_onednn
 from semidbench.vocabulary import END_ID, PAD_ID
 
 FORMAT = 1
@@ -50,6 +51,7 @@ def new_generator(section: track.ScratchGenerator, vocabulary: int, seed: int) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(config)
+        use_onednn(model)
         weight = torch.randn(vocabulary, section.d_model) * section.d_model**-0.5
     _set_output(model, weight)
     return model
@@ -100,6 +102,7 @@ def load_generator(folder: Path) -> T5ForConditionalGeneration:
     config._attn_implementation = "eager"
     with torch.random.fork_rng(devices=[]):
         model = T5ForConditionalGeneration(config)
+    use_onednn(model)
     inputs = next((state[name] for name in _INPUTS if name in state), None)
     if inputs is None:
         raise UserError(f"{folder / 'model.safetensors'} holds no {_INPUTS[0]}: it is no T5's")
@@ -126,6 +129,4 @@ def _set_vocabulary(model: T5ForConditionalGeneration, inputs: torch.Tensor, out
 
 
 def _set_output(model: T5ForConditionalGeneration, weight: torch.Tensor) -> None:
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
-    layer.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight)
-    model.lm_head = layer
+    model.lm_head = linear(weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight))

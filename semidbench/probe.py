@@ -102,11 +102,11 @@ def time_decoding(
         sizes: codes of each level.
         prompt_tokens: length of each prompt.
     """
-    trie = build_trie(distinct_ids(codes))
+    trie = build_trie(distinct_ids(codes), sizes)
 
     def run(rows: int) -> None:
         prompts = _random_rows(rows, prompt_tokens, first_tokens[0])
-        decode(model, prompts, trie, first_tokens, sizes, section, device=device, progress=_silent)
+        decode(model, prompts, trie, first_tokens, section, device=device, progress=_silent)
         _wait(device)
 
     def measure(rows: int, seconds: float) -> float:

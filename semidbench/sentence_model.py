@@ -42,13 +42,17 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
+        from semidbench.linear import use_onednn
+
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # one flash of "Loading weights" across the caller's bars
         try:
-            return SentenceTransformer(str(self.folder), device=self.device, local_files_only=True)
+            model = SentenceTransformer(str(self.folder), device=self.device, local_files_only=True)
         finally:
             if shown:
                 logging.enable_progress_bar()
+        use_onednn(model)
+        return model
 
 
 def sentence_model_width(folder: Path) -> int:

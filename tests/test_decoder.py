@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semidbench import track
+from semidbench import decoder, track
 from semidbench.decoder import decode, search
+from semidbench.errors import UserError
 from semidbench.examples import TokenRows
-from semidbench.trie import build_trie, distinct_ids
+from semidbench.trie import DistinctIds, build_trie, distinct_ids
 from tests.tiny import tiny_generator
 
 TEXT = 40
@@ -43,7 +44,7 @@ def plain_group_beam_search(
 
 @st.composite
 def id_tables(draw: st.DrawFn) -> tuple[list[int], np.ndarray[Any, Any]]:
-    sizes = draw(st.lists(st.integers(2, 5), min_size=1, max_size=4))
+    sizes = draw(st.lists(st.integers(2, 5), min_size=1, max_size=8))
     row = st.tuples(*(st.integers(0, size - 1) for size in sizes))
     return sizes, np.array(draw(st.lists(row, min_size=1, max_size=12)))
 
@@ -62,7 +63,7 @@ def test_search_equals_the_plain_search(
     tokens = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
     mask = (tokens > 0).long()
     with torch.inference_mode():
-        ids, scores = search(model, tokens, mask, build_trie(distinct), offsets, tuple(sizes), section)
+        ids, scores = search(model, tokens, mask, build_trie(distinct, sizes), offsets, section)
         for at, prompt in enumerate(prompts):
             theirs = plain_group_beam_search(model, prompt, list(map(tuple, codes.tolist())), offsets, section)
             used = ids[at] >= 0
@@ -80,16 +81,15 @@ def test_search_equals_the_plain_search(
 def test_batches_do_not_change_results_and_order_is_kept() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 9, 50)
-    rows = TokenRows(rng.integers(3, 40, lengths.sum()).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+    rows = prompts_of(lengths, rng)
     distinct = distinct_ids(rng.integers(0, 4, (30, 2)))
     model, section = tiny_generator(8), track.Decoding(beams=6, groups=3, diversity_penalty=0.25)
     seen: list[tuple[int, int]] = []
     together = decode(
         model,
         rows,
-        build_trie(distinct),
+        build_trie(distinct, (4, 4)),
         (40, 44),
-        (4, 4),
         section,
         device="cpu",
         progress=lambda _, done, total: seen.append((done, total)),
@@ -100,9 +100,8 @@ def test_batches_do_not_change_results_and_order_is_kept() -> None:
         single = decode(
             model,
             alone,
-            build_trie(distinct),
+            build_trie(distinct, (4, 4)),
             (40, 44),
-            (4, 4),
             section,
             device="cpu",
             progress=lambda *_: None,
@@ -118,29 +117,85 @@ def test_fewer_ids_than_beams_leaves_beams_unused() -> None:
             model,
             torch.tensor([[3, 1]]),
             torch.ones((1, 2), dtype=torch.long),
-            build_trie(distinct),
+            build_trie(distinct, (4, 4)),
             (40, 44),
-            (4, 4),
             section,
         )
     assert sorted(ids[0].tolist()) == [-1, -1, 0, 1]
     assert torch.isinf(scores[0][2:]).all()
 
 
-@pytest.mark.parametrize("levels", [1, 2, 8])
-def test_trie_leaves_are_the_rows_of_the_distinct_ids(levels: int) -> None:
-    rng = np.random.default_rng(levels)
-    codes = rng.integers(0, 3, (40, levels))
-    distinct = distinct_ids(codes)
-    assert (distinct.codes[distinct.item_to_id] == codes).all()
-    trie = build_trie(distinct)
-    node = torch.zeros(len(distinct.codes), dtype=torch.int64)
-    for depth in range(levels):
-        children = trie.children(depth, node, 3)
-        allowed = [
-            [bool((distinct.codes[:, : depth + 1] == [*row[:depth], code]).all(axis=1).any()) for code in range(3)]
-            for row in distinct.codes.tolist()
-        ]
-        assert (children >= 0).tolist() == allowed
-        node = children.gather(1, torch.from_numpy(distinct.codes[:, depth : depth + 1])).squeeze(1)
-    assert node.tolist() == list(range(len(distinct.codes)))
+def prompts_of(lengths: np.ndarray[Any, Any], rng: np.random.Generator) -> TokenRows:
+    return TokenRows(rng.integers(3, 40, lengths.sum()).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def small_catalogue(rng: np.random.Generator) -> DistinctIds:
+    return distinct_ids(rng.integers(0, 4, (30, 2)))
+
+
+def small_decode(model: Any, rows: TokenRows, distinct: DistinctIds) -> decoder.BeamLists:
+    section = track.Decoding(beams=6, groups=3, diversity_penalty=0.25)
+    trie = build_trie(distinct, (4, 4))
+    return decode(model, rows, trie, (40, 44), section, device="cpu", progress=lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    "full",
+    [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, full: Exception
+) -> None:
+    rng = np.random.default_rng(1)
+    rows, distinct, model = prompts_of(rng.integers(1, 9, 21), rng), small_catalogue(rng), tiny_generator(8)
+    expected = small_decode(model, rows, distinct)
+    tried = []
+
+    def short_of_memory(model: Any, tokens: torch.Tensor, *rest: Any) -> Any:
+        tried.append(len(tokens))
+        if len(tokens) > 5:
+            raise full
+        return search(model, tokens, *rest)
+
+    monkeypatch.setattr(decoder, "search", short_of_memory)
+    found = small_decode(model, rows, distinct)
+    assert tried == [21, 10, 5, 5, 5, 5, 1]
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+
+
+def test_a_single_prompt_that_does_not_fit_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    rng = np.random.default_rng(1)
+    monkeypatch.setattr(decoder, "search", no_memory)
+    with pytest.raises(UserError, match="one prompt of 7 tokens with 6 beams does not fit in the memory of cpu"):
+        small_decode(tiny_generator(8), prompts_of(np.array([3, 7]), rng), small_catalogue(rng))
+
+
+def test_another_runtime_error_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    rng = np.random.default_rng(1)
+    monkeypatch.setattr(decoder, "search", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        small_decode(tiny_generator(8), prompts_of(np.array([3, 7]), rng), small_catalogue(rng))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 3), st.sampled_from([0.0, 0.25, 2.0]), st.integers(0, 99))
+def test_codes_that_no_beam_can_take_may_be_left_out(groups: int, per_group: int, penalty: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    log_p = torch.randn((8, 40), generator=generator)
+    log_p = log_p.masked_fill(torch.rand(log_p.shape, generator=generator) < 0.3, -torch.inf).log_softmax(1)
+    beam_rows = torch.randint(0, 4, (2, groups, per_group), generator=generator) + torch.tensor([0, 4])[:, None, None]
+    scores = torch.randn(beam_rows.shape, generator=generator)
+    found = []
+    for pruned in (1, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(decoder, "_PRUNED", pruned)
+            found.append(decoder._choose(scores, beam_rows, log_p, penalty))
+    for cut, whole in zip(*found, strict=True):
+        assert torch.equal(cut, whole)

@@ -53,8 +53,9 @@ def test_oracle_tree_decoder_gives_first_step_log_probabilities(case: tuple[Path
     tokens, mask = (torch.tensor(expected[key]) for key in ("input_ids", "attention_mask"))
     with torch.inference_mode():
         state = t5_tree.begin(model, tokens, mask)
-        hidden = t5_tree.step(model, state, torch.zeros((len(tokens), 1), dtype=torch.int64), None)
-        ours = t5_tree.log_probabilities(model, hidden, 0, model.config.vocab_size)[:, 0]
+        start = torch.zeros(len(tokens), dtype=torch.int64)
+        hidden = t5_tree.step(model, state, start, torch.arange(len(tokens)), None)
+        ours = t5_tree.log_probabilities(model, hidden, 0, model.config.vocab_size)
     theirs = torch.tensor(expected["first_step_logits"]).log_softmax(-1)
     torch.testing.assert_close(ours, theirs, atol=TOLERANCE, rtol=0)
 
@@ -89,7 +90,7 @@ def test_oracle_diverse_beam_search(case: tuple[Path, dict[str, Any]]) -> None:
     )
     tokens, mask = (torch.tensor(expected[key]) for key in ("input_ids", "attention_mask"))
     with torch.inference_mode():
-        ids, scores = search(model, tokens, mask, build_trie(distinct), offsets, (size,) * levels, section)
+        ids, scores = search(model, tokens, mask, build_trie(distinct, (size,) * levels), offsets, section)
     ours = distinct.codes[ids.numpy()] + np.array(offsets)
     for prompt in range(len(tokens)):
         assert_same_ranking(

@@ -1,0 +1,75 @@
+"""Linear layers through oneDNN on a CPU.
+
+For float32, torch multiplies matrices with MKL, which on a processor that is not Intel's leaves AVX-512 idle.
+oneDNN, a part of torch, uses it: about twice as fast there (docs/performance.md, benchmarks/linear.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+_FEWEST_ROWS = 32  # below, what a call to oneDNN costs outweighs what it saves
+
+
+class Linear(nn.Linear):
+    """torch's layer with the same parameters; oneDNN multiplies where it can."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """(..., in_features) to (..., out_features)."""
+        if _by_onednn(input, self.weight):
+            product: torch.Tensor = _Product.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
+            return product
+        return functional.linear(input, self.weight, self.bias)
+
+
+def use_onednn(model: nn.Module) -> None:
+    """Put a `Linear` in the place of each of torch's own, around the same parameters."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.Linear:
+                setattr(module, name, linear(child.weight, child.bias))
+
+
+def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> Linear:
+    """A layer around parameters: a weight (out_features, in_features) and, if there is one, a bias (out_features,)."""
+    layer = Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    layer.weight, layer.bias = weight, bias  # type: ignore[assignment] # torch's own does without a bias, too
+    return layer
+
+
+def _by_onednn(rows: torch.Tensor, weight: torch.Tensor) -> bool:
+    return (
+        rows.device.type == weight.device.type == "cpu"
+        and rows.dtype == weight.dtype == torch.float32
+        and rows.numel() >= _FEWEST_ROWS * rows.shape[-1]
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    )
+
+
+class _Product(torch.autograd.Function):
+    """rows @ weight.T + bias with gradients, each of the three products by oneDNN."""
+
+    @staticmethod
+    def forward(context: Any, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        context.save_for_backward(rows, weight)
+        return _multiply(rows, weight, bias)
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, weight = context.saved_tensors
+        above = gradients[0]
+        of_rows = _multiply(above, weight.T, None) if context.needs_input_grad[0] else None
+        flat, above = rows.flatten(0, -2), above.flatten(0, -2)
+        of_weight = _multiply(above.T, flat.T, None) if context.needs_input_grad[1] else None
+        return of_rows, of_weight, above.sum(0) if context.needs_input_grad[2] else None
+
+
+def _multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The operator that torch's compiler puts in the place of a linear layer."""
+    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    return product
