@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from semidbench.api import Task
+from semidbench.column_scores import ColumnScores, column_scores
 from semidbench.errors import UserError
-from semidbench.leaderboards import ColumnScores, check_options, check_track, column_scores, results_folder
+from semidbench.leaderboards import check_options, check_track, results_folder
 from semidbench.metrics import Group
 from semidbench.published import published_order
 from semidbench.results import read_cells
@@ -148,7 +149,7 @@ def _alarms(track: Track, scores: ColumnScores, deals: Sequence[Deal], m: int, u
     return ColumnAlarms(
         task=scores.task,
         group=scores.group,
-        n_cases=len(scores.units),
+        n_cases=scores.n_cases,
         n=all_tests[0].n,
         uncorrected=sum(bool(one.p[0, 1] / m < one.alpha) for one in all_tests),
         corrected=sum(one.beats(0, 1) or one.beats(1, 0) for one in all_tests),
@@ -167,5 +168,5 @@ def _tests(track: Track, scores: ColumnScores, deal: Deal, m: int, unit: Unit) -
         RowScores(side, {i: by_seed[seed] for i, seed in enumerate(dealt)})
         for side, dealt in zip("AB", deal, strict=True)
     ]
-    tests = paired_tests(rows, scores.units, rule.alpha, rule.power, unit)
+    tests = paired_tests(rows, rule.alpha, rule.power, unit)
     return replace(tests, m=m, p=tests.p * m)

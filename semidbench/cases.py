@@ -62,24 +62,26 @@ def from_parquet(data: bytes) -> Mapping[Task, Cases]:
         ValueError: not a Parquet file, or not one of these cases.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
-        table: pa.Table = pq.read_table(BytesIO(data))
+        table: pa.Table = pq.read_table(pa.BufferReader(data))
         if table.column_names != ["task", *COUNTS, "head"] or any(
             table[name].null_count for name in table.column_names
         ):
             raise ValueError(f"columns {table.column_names}, or values missing in them")
-        counts = {name: table[name].to_numpy().astype(np.int32, casting="same_kind") for name in COUNTS}
+        counts = {name: table[name].to_numpy().astype(np.int32, casting="same_kind", copy=False) for name in COUNTS}
         head = table["head"].to_numpy().astype(bool, casting="safe")
-        task_names = np.asarray(table["task"].cast(pa.string()).to_pylist(), dtype=str)
-        if not np.isin(task_names, TASKS).all() or any((values < 0).any() for values in counts.values()):
+        named = pc.index_in(table["task"].cast(pa.string()), value_set=pa.array(TASKS))
+        if named.null_count or any((values < 0).any() for values in counts.values()):
             raise ValueError("an unknown task or a negative number")
+        numbers = named.to_numpy()
     except (pa.ArrowException, TypeError, OSError) as error:
         raise ValueError(str(error)) from error
     found: dict[Task, Cases] = {}
-    for task in TASKS:
-        own = task_names == task
+    for number, task in enumerate(TASKS):
+        own = np.flatnonzero(numbers == number)
         placements = Placements(**{name: counts[name][own] for name in COUNTS if name != "unit"})
         found[task] = Cases(placements, counts["unit"][own], head[own])
     return found

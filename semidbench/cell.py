@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from semidbench.api import TASKS, Ints, Task, Views
+from semidbench.api import TASKS, Floats, Task, Views
 from semidbench.bench import Bench, scratch_folder
 from semidbench.embedder import embed, join, load_views, save_views
 from semidbench.fingerprint import core_code, module_code
@@ -125,12 +126,14 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
     def make(folder: Path) -> None:
         from semidbench.examples import training_examples
         from semidbench.generator import add_tokens, load_generator, new_generator, save_generator
+        from semidbench.query_tokens import training_query_tokens
         from semidbench.training import train
 
         ids, text = load_ids(ids_stage.folder), bench.text_tokens()
         vocabulary = id_vocabulary(ids, text.size)
         examples = training_examples(
-            bench.train.queries,
+            training_query_tokens(bench),
+            bench.train.queries.items,
             bench.train.interactions,
             vocabulary.tokens(ids["search"]),
             vocabulary.tokens(ids["rec"]),
@@ -175,8 +178,9 @@ def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
 
     def make(folder: Path) -> None:
         from semidbench.decoder import decode
-        from semidbench.examples import rec_prompts, search_prompts
+        from semidbench.examples import rec_prompts
         from semidbench.generator import load_generator
+        from semidbench.query_tokens import held_out_query_tokens
         from semidbench.trie import build_trie
 
         ids, text = load_ids(ids_stage.folder), bench.text_tokens()
@@ -185,7 +189,7 @@ def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
         held_out, histories = bench.held_out(), bench.train.interactions.histories()
         rec_tokens = vocabulary.tokens(ids["rec"])
         prompts = {
-            "search": search_prompts(held_out.queries.texts, text.tokenizer, bench.track.prompts),
+            "search": held_out_query_tokens(bench),
             "rec": rec_prompts(
                 [histories[user] for user in held_out.users], rec_tokens, text.tokenizer, bench.track.prompts
             ),
@@ -203,17 +207,17 @@ def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
                 progress=bench.progress,
             )
             found |= {f"{task}_ids": lists.ids.astype(np.int32), f"{task}_scores": lists.scores}
-        np.savez_compressed(folder / _LISTS, allow_pickle=False, **found)
+        np.savez(folder / _LISTS, allow_pickle=False, **found)  # compressing saves a fifth, for half a minute
 
     return run_stage(bench.store, "beams", inputs, make)
 
 
-def load_beams(stage: Stage) -> dict[Task, tuple[Ints, np.ndarray[Any, np.dtype[np.float32]]]]:
-    """Per task, ID rows int64 (Q, beams), -1 where unused, and scores float32 (Q, beams), best first."""
+def load_beams(stage: Stage) -> dict[Task, tuple[NDArray[np.int32], Floats]]:
+    """Per task, ID rows int32 (Q, beams), -1 where unused, and scores float32 (Q, beams), best first."""
     with np.load(stage.folder / _LISTS, allow_pickle=False) as file:
-        return {task: (file[f"{task}_ids"].astype(np.int64), file[f"{task}_scores"]) for task in TASKS}
+        return {task: (file[f"{task}_ids"], file[f"{task}_scores"]) for task in TASKS}
 
 
 def _own_code() -> str:
     """Of this module and the bench: what is handed to whom is written there."""
-    return module_code("cell", "bench")
+    return module_code("cell", "bench", "query_tokens")

@@ -19,7 +19,7 @@ import numpy as np
 
 from semidbench.api import Floats
 
-FORMAT = 2  # of the files in the store
+FORMAT = 3  # of the files in the store; their names depend on it
 CHUNK = 1024  # texts
 
 Progress = Callable[[str, int, int], None]
@@ -51,7 +51,7 @@ class StoredEncoder:
 
         if not len(texts):
             return np.zeros((0, self.dimension), np.float32)
-        path = self.store / f"{hash_json([FORMAT, self.fingerprint, list(texts)])}.safetensors"
+        path = self.store / f"{hash_json([FORMAT, self.fingerprint, list(texts)])}.npy"
         shape = (len(texts), self.dimension)
         stored = _read(path, shape)
         if stored is not None:
@@ -62,26 +62,29 @@ class StoredEncoder:
             if stored is not None:
                 return stored
             chunks = path.with_suffix(".chunks")
-            distinct, back = np.unique(np.asarray(texts, object), return_inverse=True)
-            encodings = self._in_chunks([str(text) for text in distinct], chunks)[back]
+            encodings = self._in_chunks(texts, chunks)
             _write(path, encodings)
             shutil.rmtree(chunks)
         return encodings
 
-    def _in_chunks(self, distinct: list[str], folder: Path) -> Floats:
+    def _in_chunks(self, texts: Sequence[str], folder: Path) -> Floats:
         """Longest texts first: the time left is then an upper bound, and batches hold texts of like length."""
         folder.mkdir(exist_ok=True)
-        order = sorted(range(len(distinct)), key=lambda at: -len(distinct[at]))
-        encodings = np.empty((len(distinct), self.dimension), np.float32)
-        for start in range(0, len(order), CHUNK):
+        distinct, which = np.unique(np.asarray(texts, object), return_inverse=True)
+        order = np.argsort([-len(text) for text in distinct], kind="stable")
+        turn = np.argsort(order)[which]  # of each text
+        by_turn = np.argsort(turn, kind="stable")
+        bounds = np.searchsorted(turn[by_turn], np.arange(0, len(order) + CHUNK, CHUNK))
+        encodings = np.empty((len(texts), self.dimension), np.float32)
+        for start, first, end in zip(range(0, len(order), CHUNK), bounds, bounds[1:], strict=False):
             self.progress("encoding texts", start, len(order))
             rows = order[start : start + CHUNK]
-            path = folder / f"{start}.safetensors"
+            path = folder / f"{start}.npy"
             part = _read(path, (len(rows), self.dimension))
             if part is None:
-                part = self.compute([distinct[row] for row in rows])
+                part = self.compute([str(distinct[row]) for row in rows])
                 _write(path, part)
-            encodings[rows] = part
+            encodings[by_turn[first:end]] = part[turn[by_turn[first:end]] - start]
         self.progress("encoding texts", len(order), len(order))
         return encodings
 
@@ -93,24 +96,18 @@ def hash_json(value: Any) -> str:
 
 def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
     """What `_write` wrote; None if there is no such file or it is damaged."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     try:
-        encodings = load_file(path).get("encodings")
-    except (FileNotFoundError, SafetensorError):
+        encodings = np.load(path, allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError):
         return None
-    usable = encodings is not None and encodings.shape == shape and encodings.dtype == np.float32
-    return encodings if usable else None
+    return encodings if encodings.shape == shape and encodings.dtype == np.float32 else None
 
 
 def _write(path: Path, encodings: Floats) -> None:
-    from safetensors.numpy import save
-
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(save({"encodings": np.ascontiguousarray(encodings)}, {"version": str(FORMAT)}))
+            np.save(file, np.ascontiguousarray(encodings), allow_pickle=False)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -26,9 +26,9 @@ from semidbench.results import (
     Kind,
     Machine,
     TrackStamp,
-    compute_metrics,
     protocol_sha256,
 )
+from semidbench.scoring import compute_metrics
 from semidbench.store import Stage
 from semidbench.trie import distinct_ids
 

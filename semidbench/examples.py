@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semidbench.api import Interactions, Ints, Queries
+from semidbench.api import Interactions, Ints
 from semidbench.track import Prompts
 from semidbench.vocabulary import END_ID
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 IGNORED = -100  # a label position that the loss skips
+_CHUNK = 2**14  # texts in the tokenizer at a time: what it says of each takes 4 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,11 @@ class TokenRows:
 
     def padded(self, rows: Ints) -> tuple[Ints, Ints]:
         """The rows as one right-padded int64 (rows, longest) array, and its 0/1 mask."""
-        lengths = self.lengths[rows]
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
         mask = np.arange(lengths.max()) < lengths[:, None]
         tokens = np.zeros(mask.shape, dtype=np.int64)
-        tokens[mask] = self.flat[_ranges(self.offsets[rows], lengths)]
+        tokens[mask] = self.flat[_ranges(starts, lengths)]
         return tokens, mask.astype(np.int64)
 
 
@@ -66,9 +69,15 @@ class Examples:
 
 def search_prompts(texts: Sequence[str], tokenizer: Tokenizer, prompts: Prompts) -> TokenRows:
     """Tokens of each query in the search prompt, cut to `max_tokens`, with the end token."""
-    filled = [prompts.search.replace("{query}", text) for text in texts]
-    encoded = tokenizer.encode_batch(filled, add_special_tokens=False)  # T5's own would add a second end token
-    return _rows([[*row.ids[: prompts.max_tokens - 1], END_ID] for row in encoded])
+    before, after = prompts.search.split("{query}")
+    flat, lengths = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)]
+    for start in range(0, len(texts), _CHUNK):
+        filled = [f"{before}{text}{after}" for text in texts[start : start + _CHUNK]]
+        encoded = tokenizer.encode_batch(filled, add_special_tokens=False)  # T5's own would add a second end token
+        rows = [[*row.ids[: prompts.max_tokens - 1], END_ID] for row in encoded]
+        flat.append(np.fromiter(chain.from_iterable(rows), np.int32))
+        lengths.append(np.fromiter(map(len, rows), np.int64))
+    return TokenRows(np.concatenate(flat), np.cumsum(np.concatenate(lengths)))
 
 
 def rec_prompts(histories: Sequence[Ints], id_tokens: Ints, tokenizer: Tokenizer, prompts: Prompts) -> TokenRows:
@@ -79,7 +88,7 @@ def rec_prompts(histories: Sequence[Ints], id_tokens: Ints, tokenizer: Tokenizer
         id_tokens: the items' rec IDs as tokens, int64 (N, L).
     """
     if not histories:
-        return _rows([])
+        return TokenRows(np.zeros(0, np.int32), np.zeros(1, np.int64))
     items = np.concatenate(histories)
     ends = np.cumsum([len(history) for history in histories])
     starts = np.maximum(ends - prompts.history, np.concatenate([[0], ends[:-1]]))
@@ -87,7 +96,8 @@ def rec_prompts(histories: Sequence[Ints], id_tokens: Ints, tokenizer: Tokenizer
 
 
 def training_examples(
-    queries: Queries,
+    search: TokenRows,
+    searched: Ints,
     interactions: Interactions,
     search_tokens: Ints,
     rec_tokens: Ints,
@@ -98,11 +108,12 @@ def training_examples(
     """All examples of both tasks, search first.
 
     Args:
+        search: the training queries' prompts, from `search_prompts`.
+        searched: int64 (queries,), the item of each.
         search_tokens: the items' search IDs as tokens, int64 (N, L).
         rec_tokens: the items' rec IDs as tokens, int64 (N, L).
         prefixes_per_user: the latest so many prefixes of each history; None means all.
     """
-    search = search_prompts(queries.texts, tokenizer, prompts)
     position = np.arange(len(interactions))
     first = np.searchsorted(interactions.users, interactions.users)  # where each row's user begins
     left = np.searchsorted(interactions.users, interactions.users, side="right") - position  # 1 for the last
@@ -110,7 +121,7 @@ def training_examples(
     starts = np.maximum(ends - prompts.history, first[ends])
     rec = _history_rows(interactions.items, starts, ends, rec_tokens, tokenizer, prompts)
     width = max(search_tokens.shape[1], rec_tokens.shape[1])
-    labels = [_widen(search_tokens[queries.items], width), _widen(rec_tokens[interactions.items[ends]], width)]
+    labels = [_widen(search_tokens[searched], width), _widen(rec_tokens[interactions.items[ends]], width)]
     flat = np.concatenate([search.flat, rec.flat])
     offsets = np.concatenate([search.offsets, rec.offsets[1:] + search.offsets[-1]])
     return Examples(TokenRows(flat, offsets), np.concatenate(labels))
@@ -138,11 +149,6 @@ def _ranges(starts: Ints, lengths: Ints) -> Ints:
     """start, start + 1, ..., start + length - 1 of each pair, one after the other."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
-
-
-def _rows(rows: Sequence[Sequence[int]]) -> TokenRows:
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]).astype(np.int64)
-    return TokenRows(np.fromiter((token for row in rows for token in row), np.int32, offsets[-1]), offsets)
 
 
 def _widen(tokens: Ints, width: int) -> Ints:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from semidbench.api import TASKS, Task
-from semidbench.cases import Cases
+from semidbench.column_scores import column_scores
 from semidbench.errors import UserError
-from semidbench.metrics import GROUPS, Group, in_group, recall_at
+from semidbench.metrics import GROUPS, Group
 from semidbench.published import published_order
-from semidbench.results import CellResult, DatasetStamp, Kind, protocol_sha256, read_cases, read_cells
+from semidbench.results import CellResult, DatasetStamp, Kind, protocol_sha256, read_cells
 from semidbench.scheme import parse_method, parse_scheme
-from semidbench.significance import ColumnTests, RowScores, Unit, Values, paired_tests
+from semidbench.significance import ColumnTests, Unit, paired_tests
 from semidbench.track import Track, load_track
 
 Key = tuple[Task, Group, str]  # a metric of a task over a group, e.g. ("rec", "torso", "R@30")
@@ -66,21 +63,6 @@ class Column:
     @property
     def key(self) -> Key:
         return self.task, self.group, self.metric
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ColumnScores:
-    """What the tests of one column are made from: per row and seed the primary metric of each of its Q cases.
-
-    Attributes:
-        units: int32 (Q,), the unit that each case belongs to.
-        rows: one per scheme.
-    """
-
-    task: Task
-    group: Group
-    units: NDArray[np.int32]
-    rows: tuple[RowScores, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,50 +213,8 @@ def _columns(
 ) -> Iterable[Column]:
     rule = track.evaluation
     for scores in column_scores(track, schemes, cells, folder):
-        tests = paired_tests(scores.rows, scores.units, rule.alpha, rule.power, unit)
-        yield Column(scores.task, scores.group, f"R@{rule.primary}", len(scores.units), tests)
-
-
-def column_scores(
-    track: Track, schemes: Sequence[str], cells: Sequence[CellResult], folder: Path
-) -> Iterator[ColumnScores]:
-    """The scores of these schemes in each column, from the placements of the cells in `folder`.
-
-    Raises:
-        UserError: damaged files, or cells that were tested on different cases.
-    """
-    k = track.evaluation.primary
-    first: Mapping[Task, Cases] | None = None
-    recalls: dict[str, dict[int, Mapping[Task, Values]]] = {name: {} for name in schemes}
-    for cell in cells:
-        cases = read_cases(folder, cell)
-        first = first or cases
-        _check_same_cases(cells[0], first, cell, cases, folder)
-        if cell.kind == "scheme" and cell.name in recalls:
-            placed = {task: cases[task].placements for task in TASKS}
-            recalls[cell.name][cell.seed] = {task: recall_at(p.start, p.size, k) for task, p in placed.items()}
-    assert first is not None, "no cells"
-    for task in TASKS:
-        for group in GROUPS:
-            chosen = in_group(group, first[task].head)
-            rows = tuple(
-                RowScores(name, {seed: values[task][chosen] for seed, values in by_seed.items()})
-                for name, by_seed in recalls.items()
-            )
-            yield ColumnScores(task, group, first[task].units[chosen], rows)
-
-
-def _check_same_cases(
-    a: CellResult, cases_a: Mapping[Task, Cases], b: CellResult, cases_b: Mapping[Task, Cases], folder: Path
-) -> None:
-    """Rows are paired case by case, so each cell must hold the same cases in the same order."""
-    for task in TASKS:
-        x, y = cases_a[task], cases_b[task]
-        if not (np.array_equal(x.units, y.units) and np.array_equal(x.head, y.head)):
-            raise UserError(
-                f"{folder}: {a.name!r} seed {a.seed} and {b.name!r} seed {b.seed} were tested on different {task} "
-                f"cases ({len(x):,} and {len(y):,}). Delete the results made on other data and run them again"
-            )
+        tests = paired_tests(scores.rows, rule.alpha, rule.power, unit)
+        yield Column(scores.task, scores.group, f"R@{rule.primary}", scores.n_cases, tests)
 
 
 def _mixed(cells: Iterable[CellResult]) -> tuple[str, ...]:

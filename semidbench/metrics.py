@@ -7,6 +7,7 @@ ties; this rule is ours.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, fsum
 from typing import Literal
@@ -50,23 +51,69 @@ def id_recall_at(id_rank: Whole, k: int) -> Values:
     return ((id_rank > 0) & (id_rank <= k)).astype(np.float64)
 
 
-def unit_mean(values: Values, units: Whole) -> float | None:
-    """The mean over units (test items for search, users for recommendation) of the mean of each unit's cases.
+def cases_per_unit(units: Whole) -> Whole:
+    """For each case, how many cases its unit has: int64 (Q,) of integers (Q,)."""
+    _, unit, cases = np.unique(units, return_inverse=True, return_counts=True)
+    return cases[unit]
 
-    That is what the t-tests pair, so that a table and its tests agree where items have unequal numbers of
-    queries; with equal ones it is the mean over the cases.
+
+def unit_means(values: Values, unit: Whole, n_units: int) -> Values:
+    """The mean of each unit's cases, what the t-tests pair: float64 (n_units,).
 
     Args:
         values: float64 (Q,).
-        units: integers (Q,), the unit of each case.
-
-    Returns:
-        None where there is no case. The order of the cases changes no bit: fsum rounds once.
+        unit: integers (Q,) in 0..n_units - 1, each of them at least once.
     """
-    if not len(values):
-        return None
-    _, inverse, counts = np.unique(units, return_inverse=True, return_counts=True)
-    return fsum((values / counts[inverse]).tolist()) / len(counts)
+    means: Values = np.bincount(unit, values, n_units) / np.bincount(unit, minlength=n_units)
+    return means
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """Cases counted, those that are alike together: D rows.
+
+    Attributes:
+        columns: integers (D,) each, what alike cases have in common.
+        sharing: integers (D,), how many cases the unit of such a case has.
+        times: integers (D,), how many such cases there are.
+    """
+
+    columns: tuple[Whole, ...]
+    sharing: Whole
+    times: Whole
+
+    def unit_mean(self, values: Values) -> float | None:
+        """The mean over units (test items for search, users for recommendation) of the mean of each unit's cases.
+
+        That is what the t-tests pair, so that a table and its tests agree where items have unequal numbers of
+        queries; with equal ones it is the mean over the cases.
+
+        Args:
+            values: float64 (D,), of a case of each row.
+
+        Returns:
+            None where there is no case. The order of the cases changes no bit, and neither does counting: the sum is
+            rounded once.
+        """
+        if not len(values):
+            return None
+        shares = values / self.sharing
+        upper = shares.astype(np.float32).astype(np.float64)  # two halves, whose products with a count are exact
+        total = fsum(np.concatenate([upper * self.times, (shares - upper) * self.times]).tolist())
+        return total / round(fsum((self.times / self.sharing).tolist()))
+
+
+def tally(sharing: Whole, *columns: Whole) -> Tally:
+    """Count the cases that are alike.
+
+    Args:
+        sharing: integers (Q,), how many cases the unit of each case has.
+        columns: integers (Q,) each, 0 or more.
+    """
+    spans = [int(column.max(initial=0)) + 1 for column in (sharing, *columns)]
+    keys, times = np.unique(np.ravel_multi_index((sharing, *columns), spans), return_counts=True)
+    units, *found = np.unravel_index(keys, spans)
+    return Tally(tuple(found), units, times)
 
 
 def head_items(train_interaction_counts: Whole, share: float) -> Mask:

@@ -8,7 +8,7 @@ in expectation over the orders of the ties (semidbench.metrics).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from semidbench.api import Floats, Ints
 
 Columns = NDArray[np.int32]
 Mask = NDArray[np.bool_]
+Whole = NDArray[np.integer]
+_PIECE = 2**16  # numbers worked on at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +45,13 @@ class Placements:
         return len(self.start)
 
 
-def place_beams(beam_ids: Ints, beam_scores: Floats, item_to_id: Ints, targets: Ints) -> Placements:
+def place_beams(beam_ids: Whole, beam_scores: Floats, item_to_id: Ints, targets: Ints) -> Placements:
     """Where the targets stand in lists of generated IDs.
 
     An ID that several beam groups found counts once, where it comes first.
 
     Args:
-        beam_ids: int64 (Q, B), rows of the table of distinct IDs, best first; -1 marks an unused beam.
+        beam_ids: integers (Q, B), rows of the table of distinct IDs, best first; -1 marks an unused beam.
         beam_scores: float32 (Q, B), falling along each row where a beam is used.
         item_to_id: int64 (N,), each item's row in the table of distinct IDs.
         targets: int64 (Q,), the one relevant item of each query.
@@ -58,10 +60,17 @@ def place_beams(beam_ids: Ints, beam_scores: Floats, item_to_id: Ints, targets: 
         ValueError: shapes that do not fit, a row number out of range, NaN, or scores that rise along a row.
     """
     _check_beams(beam_ids, beam_scores, item_to_id, targets)
-    group_sizes = np.bincount(item_to_id)
+    group_sizes, target_ids = np.bincount(item_to_id), item_to_id[targets]
+    parts = []
+    for rows in _pieces(*beam_ids.shape):
+        _check_falling(beam_scores[rows], beam_ids[rows] >= 0, rows.start)
+        parts.append(_place_ids(beam_ids[rows], group_sizes, target_ids[rows]))
+    return concatenate(parts)
+
+
+def _place_ids(beam_ids: Whole, group_sizes: Ints, target_ids: Ints) -> Placements:
     first = first_occurrences(beam_ids)
     sizes = np.where(first, group_sizes[beam_ids], 0)
-    target_ids = item_to_id[targets]
     hits = first & (beam_ids == target_ids[:, None])
     found = hits.any(axis=1)
     ahead = np.arange(beam_ids.shape[1]) < (hits.argmax(axis=1) if hits.size else np.zeros(len(hits), int))[:, None]
@@ -86,19 +95,16 @@ def place_scores(scores: Floats, targets: Ints) -> Placements:
     """
     if scores.ndim != 2 or targets.shape != scores.shape[:1]:
         raise ValueError(f"scores {scores.shape} and targets {targets.shape} do not fit (Q, N) and (Q,)")
-    if np.isnan(scores).any():
-        raise ValueError(f"scores of query {int(np.isnan(scores).any(axis=1).argmax())} hold NaN")
     n_queries, n_items = scores.shape
     _check_range("targets", targets, 0, n_items)
     own = scores[np.arange(n_queries), targets][:, None]
-    none = np.zeros(n_queries, np.int32)
-    return Placements(
-        start=1 + np.count_nonzero(scores > own, axis=1).astype(np.int32),
-        size=np.count_nonzero(scores == own, axis=1).astype(np.int32),
-        id_rank=none,
-        n_ids=none,
-        n_items=np.full(n_queries, n_items, np.int32),
-    )
+    start, size, none = (np.zeros(n_queries, np.int32) for _ in range(3))
+    for rows in _pieces(n_queries, n_items):
+        if np.isnan(scores[rows].min()):
+            raise ValueError(f"scores of query {rows.start + int(np.isnan(scores[rows]).any(1).argmax())} hold NaN")
+        start[rows] = 1 + np.count_nonzero(scores[rows] > own[rows], axis=1)
+        size[rows] = np.count_nonzero(scores[rows] == own[rows], axis=1)
+    return Placements(start, size, id_rank=none, n_ids=none, n_items=np.full(n_queries, n_items, np.int32))
 
 
 def concatenate(parts: Sequence[Placements]) -> Placements:
@@ -116,24 +122,43 @@ def best_items(scores: Floats, depth: int) -> Ints:
 
     For `rankings_sha256` only: it breaks ties, so no metric may be computed from it.
     """
-    depth = min(depth, scores.shape[1])
-    border = -np.partition(-scores, depth - 1, axis=1)[:, depth - 1 : depth]
-    above, level = scores > border, scores == border
-    room = depth - np.count_nonzero(above, axis=1)[:, None]
-    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
-    items = np.nonzero(chosen)[1].reshape(len(scores), depth)
-    order = np.argsort(-np.take_along_axis(scores, items, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(items, order, axis=1)
+    n_queries, n_items = scores.shape
+    depth = min(depth, n_items)
+    least = _lower_bounds(scores, depth)
+    flat = np.flatnonzero(scores > least[:, None])
+    above = np.bincount(flat // n_items, minlength=n_queries)
+    level = [  # fewer than `depth` items above the bound: then it is the score of the last that is listed
+        row * n_items + np.flatnonzero(scores[row] == least[row])[: depth - above[row]]
+        for row in np.flatnonzero(above < depth)
+    ]
+    flat = np.concatenate([flat, *level])
+    flat = flat[np.lexsort((flat, -scores.reshape(-1)[flat], flat // n_items))]
+    starts = np.cumsum(np.maximum(above, depth)) - np.maximum(above, depth)
+    listed: Ints = flat[starts[:, None] + np.arange(depth)] % n_items
+    return listed
 
 
-def rankings_sha256(rankings: Mapping[str, Ints]) -> str:
+def _lower_bounds(scores: Floats, depth: int) -> Floats:
+    """A score that `depth` items of each row have or exceed, the highest that is cheap to find: float32 (Q,).
+
+    Of the best scores of disjoint sets of items, the `depth`-th.
+    """
+    n_queries, n_items = scores.shape
+    sets = min(n_items, 8 * depth)
+    in_set = n_items // sets
+    best = scores[:, : in_set * sets].reshape(n_queries, in_set, sets).max(axis=1)
+    bounds: Floats = np.partition(best, sets - depth, axis=1)[:, sets - depth]
+    return bounds
+
+
+def rankings_sha256(rankings: Mapping[str, Whole]) -> str:
     """Hash of complete rankings, the same on every platform.
 
     Duplicates are merged and unused entries (-1) dropped first, so that two decoders that agree on the distinct
     IDs and their order give one hash. Scores are not hashed: their last bits differ between processors.
 
     Args:
-        rankings: per task int64 (Q, B): beams' ID rows as for `place_beams`, or items from `best_items`.
+        rankings: per task integers (Q, B): beams' ID rows as for `place_beams`, or items from `best_items`.
     """
     digest = hashlib.sha256(b"semidbench rankings 1\n")
     for task in sorted(rankings):
@@ -141,22 +166,32 @@ def rankings_sha256(rankings: Mapping[str, Ints]) -> str:
         first = first_occurrences(ids)
         digest.update(f"{task} {len(ids)}\n".encode())
         digest.update(np.count_nonzero(first, axis=1).astype("<i8").tobytes())
-        digest.update(ids[first].astype("<i8").tobytes())
+        for rows in _pieces(*ids.shape):
+            digest.update(ids[rows][first[rows]].astype("<i8").tobytes())
     return digest.hexdigest()
 
 
-def first_occurrences(ids: Ints) -> Mask:
-    """True where a row's value is there for the first time and is not -1: bool (Q, B) of int64 (Q, B)."""
-    order = np.argsort(ids, axis=1, kind="stable")
-    ordered = np.take_along_axis(ids, order, axis=1)
-    new = np.ones(ids.shape, bool)
-    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    first = np.empty_like(new)
-    np.put_along_axis(first, order, new, axis=1)
-    return first & (ids >= 0)
+def first_occurrences(ids: Whole) -> Mask:
+    """True where a row's value is there for the first time and is not -1: bool (Q, B) of integers (Q, B)."""
+    first = np.empty(ids.shape, bool)
+    bits = ids.shape[1].bit_length()  # of a place in a row; a value and its place sort as one number
+    places = np.arange(ids.shape[1])
+    for rows in _pieces(*ids.shape):
+        ordered = np.sort((ids[rows].astype(np.int64) << bits) | places, axis=1)
+        values = ordered >> bits
+        new = values >= 0
+        new[:, 1:] &= values[:, 1:] != values[:, :-1]
+        np.put_along_axis(first[rows], ordered & ((1 << bits) - 1), new, axis=1)
+    return first
 
 
-def _check_beams(beam_ids: Ints, beam_scores: Floats, item_to_id: Ints, targets: Ints) -> None:
+def _pieces(rows: int, columns: int) -> Iterator[slice]:
+    """Consecutive rows, few enough for a core's cache."""
+    step = max(1, _PIECE // max(1, columns))
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def _check_beams(beam_ids: Whole, beam_scores: Floats, item_to_id: Ints, targets: Ints) -> None:
     if beam_ids.ndim != 2 or beam_scores.shape != beam_ids.shape or targets.shape != beam_ids.shape[:1]:
         raise ValueError(
             f"beam_ids {beam_ids.shape}, beam_scores {beam_scores.shape} and targets {targets.shape} "
@@ -165,15 +200,17 @@ def _check_beams(beam_ids: Ints, beam_scores: Floats, item_to_id: Ints, targets:
     _check_range("item_to_id", item_to_id, 0, None)
     _check_range("beam_ids", beam_ids, -1, int(item_to_id.max(initial=-1)) + 1)
     _check_range("targets", targets, 0, len(item_to_id))
-    used = beam_ids >= 0
+
+
+def _check_falling(beam_scores: Floats, used: Mask, first_row: int) -> None:
     if np.isnan(beam_scores[used]).any():
         raise ValueError("beam_scores hold NaN")
     lowest = np.minimum.accumulate(np.where(used, beam_scores, np.inf), axis=1)
-    rises = used[:, 1:] & (beam_scores[:, 1:] > lowest[:, :-1])
+    rises = (used[:, 1:] & (beam_scores[:, 1:] > lowest[:, :-1])).any(axis=1)
     if rises.any():
-        raise ValueError(f"beam_scores of query {int(rises.any(axis=1).argmax())} rise: beams must come best first")
+        raise ValueError(f"beam_scores of query {first_row + int(rises.argmax())} rise: beams must come best first")
 
 
-def _check_range(name: str, values: Ints, low: int, end: int | None) -> None:
+def _check_range(name: str, values: Whole, low: int, end: int | None) -> None:
     if values.size and (values.min() < low or (end is not None and values.max() >= end)):
         raise ValueError(f"{name} hold {values.min()}..{values.max()}, outside {low}..{'' if end is None else end - 1}")

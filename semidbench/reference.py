@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semidbench.api import TASKS, Ints, Task
 from semidbench.bench import Bench, scratch_folder
@@ -46,7 +47,7 @@ def run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage_began: Cal
         held_out, histories = bench.held_out(), bench.train.interactions.histories()
         search = _place(bench, ranker.who, instance.search, held_out.queries.texts, held_out.queries.items)
         rec = _place(bench, ranker.who, instance.recommend, [histories[u] for u in held_out.users], held_out.targets)
-        found: dict[Task, tuple[Placements, Ints]] = {"search": search, "rec": rec}
+        found: dict[Task, tuple[Placements, NDArray[np.int32]]] = {"search": search, "rec": rec}
         columns = {f"{task}_{name}": getattr(found[task][0], name) for task in TASKS for name in _COLUMNS}
         np.savez_compressed(folder / _PLACEMENTS, **columns)
         digest = rankings_sha256({task: found[task][1] for task in TASKS})
@@ -67,16 +68,17 @@ def load_ranker(stage: Stage) -> tuple[dict[Task, Placements], str]:
 
 def _place(
     bench: Bench, who: str, ask: Callable[[Any], Any], questions: Sequence[Any], targets: Ints
-) -> tuple[Placements, Ints]:
-    """Placements of all targets, and the best items of each list (for the hash)."""
+) -> tuple[Placements, NDArray[np.int32]]:
+    """Placements of all targets, and the best items of each list, int32 (Q, depth), for the hash."""
     batch = max(1, _SCORE_BYTES // (4 * bench.train.n_items))
-    placed, best = [], [np.zeros((0, min(bench.track.decoding.beams, bench.train.n_items)), np.int64)]
+    placed, depth = [], min(bench.track.decoding.beams, bench.train.n_items)
+    best = np.empty((len(questions), depth), np.int32)
     for start in range(0, len(questions), batch):
         part = questions[start : start + batch]
         with calling(who):
             answered = ask(list(part))
         scores = check_scores(who, answered, len(part), bench.train.n_items)
         placed.append(place_scores(scores, targets[start : start + batch]))
-        best.append(best_items(scores, bench.track.decoding.beams))
+        best[start : start + len(part)] = best_items(scores, depth)
         bench.progress("rank", start + len(part), len(questions))
-    return concatenate(placed), np.concatenate(best)
+    return concatenate(placed), best

@@ -30,8 +30,9 @@ from pydantic import (
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases, from_parquet, to_parquet
 from semidbench.errors import UserError, one_line
-from semidbench.metrics import GROUPS, Group, id_recall_at, in_group, ndcg_at, recall_at, unit_mean
-from semidbench.track import Evaluation, Share, Track
+from semidbench.metrics import GROUPS
+from semidbench.scoring import GroupMetrics, Metrics, metrics_at
+from semidbench.track import Share, Track
 
 SCHEMA = 2
 MAX_JSON_BYTES = 16 * 2**20
@@ -94,23 +95,6 @@ class Environment(_Record):
     libraries: dict[str, str]  # those of the harness, and what the row's plugins require
 
 
-class GroupMetrics(_Record):
-    """One task's metrics over one group of test cases: see semidbench.metrics.unit_mean for what a mean is.
-
-    `recall` and `ndcg` are at item level, by cut-off k. `id_recall` is None for rankers, which have no IDs.
-    """
-
-    n_cases: NonNegativeInt
-    recall: dict[int, float | None]
-    ndcg: dict[int, float | None]
-    id_recall: dict[int, float | None] | None
-    mean_ids: float | None
-    mean_items: float | None
-
-
-Metrics = dict[Task, dict[Group, GroupMetrics]]
-
-
 class CellResult(_Record):
     """One cell: track x scheme (or ranker) x seed."""
 
@@ -151,34 +135,6 @@ def slug(name: str, seed: int) -> str:
     readable = re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("/", ".")).strip("-.")[:80] or "row"
     digest = hashlib.sha256(f"{name}\n{seed}".encode()).hexdigest()[:10]
     return f"{readable}-seed{seed}-{digest}"
-
-
-def compute_metrics(cases: Mapping[Task, Cases], evaluation: Evaluation) -> Metrics:
-    """All metrics of a cell, from its placements alone."""
-    return _metrics(cases, evaluation.recall_at, evaluation.ndcg_at)
-
-
-def _metrics(cases: Mapping[Task, Cases], recall_ks: tuple[int, ...], ndcg_ks: tuple[int, ...]) -> Metrics:
-    found: Metrics = {}
-    for task in TASKS:
-        p, units = cases[task].placements, cases[task].units
-        values = {f"recall@{k}": recall_at(p.start, p.size, k) for k in recall_ks}
-        values |= {f"ndcg@{k}": ndcg_at(p.start, p.size, k) for k in ndcg_ks}
-        values |= {f"id_recall@{k}": id_recall_at(p.id_rank, k) for k in recall_ks}
-        values |= {"ids": p.n_ids.astype(float), "items": p.n_items.astype(float)}
-        found[task] = {}
-        for group in GROUPS:
-            chosen = in_group(group, cases[task].head)
-            mean = {name: unit_mean(each[chosen], units[chosen]) for name, each in values.items()}
-            found[task][group] = GroupMetrics(
-                n_cases=int(chosen.sum()),
-                recall={k: mean[f"recall@{k}"] for k in recall_ks},
-                ndcg={k: mean[f"ndcg@{k}"] for k in ndcg_ks},
-                id_recall={k: mean[f"id_recall@{k}"] for k in recall_ks} if p.n_ids.any() else None,
-                mean_ids=mean["ids"],
-                mean_items=mean["items"],
-            )
-    return found
 
 
 def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> CellResult:
@@ -316,7 +272,7 @@ def _check_metrics(cell: CellResult, cases: Mapping[Task, Cases], fail: Callable
     if set(cell.metrics) != set(TASKS) or any(set(cell.metrics[task]) != set(GROUPS) for task in TASKS):
         raise fail(f"metrics must hold the tasks {TASKS} and in each the groups {GROUPS}")
     some = cell.metrics["search"]["all"]
-    again = _metrics(cases, tuple(some.recall), tuple(some.ndcg))
+    again = metrics_at(cases, tuple(some.recall), tuple(some.ndcg))
     for task in TASKS:
         for group in GROUPS:
             said, found = _flat(cell.metrics[task][group]), _flat(again[task][group])

@@ -30,7 +30,7 @@ _NO_SPREAD = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowScores:
-    """One row of one column: by seed, the score of each test case, float64 (Q,)."""
+    """One row of one column: by seed, each unit's mean over its test cases, float64 (n,)."""
 
     name: str
     by_seed: Mapping[int, Values]
@@ -48,7 +48,7 @@ class ColumnTests:
         alpha: family-wise level.
         p: float64 (R, R), corrected p-values; NaN on the diagonal and where m is 0.
         difference: float64 (R, R), mean of a's paired observations minus mean of b's.
-        seeds_ahead: int64 (R, R), in how many common seeds a's mean over the cases is above b's.
+        seeds_ahead: int64 (R, R), in how many common seeds a's mean over the units is above b's.
         n_seeds: int64 (R, R), common seeds.
         detectable: a difference that a test finds with the asked-for power, taking the largest standard deviation of
             paired differences in the column; None where there is none (m is 0, or n too small at any effect).
@@ -77,36 +77,30 @@ class ColumnTests:
         return self.beats(a, b) and bool(n_seeds >= 2 and self.seeds_ahead[a, b] >= n_seeds - 1)
 
 
-def paired_tests(
-    rows: Sequence[RowScores], units: NDArray[np.integer], alpha: float, power: float, unit: Unit = "case"
-) -> ColumnTests:
+def paired_tests(rows: Sequence[RowScores], alpha: float, power: float, unit: Unit = "case") -> ColumnTests:
     """Test every pair of rows over their common seeds (pingouin.ttest, paired; pingouin.multicomp, bonf).
 
     Args:
-        rows: R rows scored on the same Q cases.
-        units: integers (Q,), the unit that each case belongs to; a unit's cases are averaged.
+        rows: R rows scored on the same n units (semidbench.metrics.unit_means).
         alpha: family-wise level.
         power: for the smallest detectable difference (pingouin.power_ttest).
-        unit: "case" pairs the units of `units`, averaged over seeds; "seed" pairs the seeds' means over the units.
+        unit: "case" pairs the units, averaged over seeds; "seed" pairs the seeds' means over the units.
 
     Raises:
         UserError: two rows have no seed in common.
-        ValueError: a row lacks a case.
+        ValueError: a row lacks a unit.
     """
-    for row in rows:
-        for seed, values in row.by_seed.items():
-            if values.shape != units.shape or not np.isfinite(values).all():
-                raise ValueError(f"row {row.name!r} seed {seed} lacks a case: {values.shape} scores for {units.shape}")
+    n_units = _check_units(rows)
     size = len(rows)
     difference, p = np.zeros((size, size)), np.full((size, size), np.nan)
     ahead, n_seeds = np.zeros((size, size), np.int64), np.zeros((size, size), np.int64)
-    pairs = list(combinations(range(size), 2)) if units.size else []
-    inverse, n_units = _numbered(units)
+    pairs = list(combinations(range(size), 2)) if n_units else []
+    by_seed = [{seed: values.mean() for seed, values in row.by_seed.items()} for row in rows] if pairs else []
     observed: dict[tuple[int, tuple[int, ...]], Values] = {}
     tested: dict[tuple[int, int], tuple[Values, Values]] = {}
     for a, b in pairs:
         common = _common_seeds(rows[a], rows[b])
-        means_a, means_b = (_seed_means(rows[i], common, inverse, n_units) for i in (a, b))
+        means_a, means_b = (np.array([by_seed[i][seed] for seed in common]) for i in (a, b))
         n_seeds[a, b] = n_seeds[b, a] = len(common)
         ahead[a, b], ahead[b, a] = np.count_nonzero(means_a > means_b), np.count_nonzero(means_b > means_a)
         if unit == "seed":
@@ -114,7 +108,7 @@ def paired_tests(
         else:
             for i in (a, b):
                 if (i, common) not in observed:
-                    observed[i, common] = _unit_means(rows[i], common, inverse, n_units)
+                    observed[i, common] = np.mean([rows[i].by_seed[seed] for seed in common], axis=0)
             tested[a, b] = observed[a, common], observed[b, common]
         x, y = tested[a, b]
         difference[a, b], difference[b, a] = x.mean() - y.mean(), y.mean() - x.mean()
@@ -128,6 +122,16 @@ def paired_tests(
     return ColumnTests(
         tuple(row.name for row in rows), unit, n, m, alpha, p, difference, ahead, n_seeds, detectable, critical_t
     )
+
+
+def _check_units(rows: Sequence[RowScores]) -> int:
+    """How many units all rows were scored on."""
+    shapes = [values.shape for row in rows for values in row.by_seed.values()]
+    for row in rows:
+        for seed, values in row.by_seed.items():
+            if values.shape != shapes[0] or not np.isfinite(values).all():
+                raise ValueError(f"row {row.name!r} seed {seed} lacks a unit: {values.shape} scores for {shapes[0]}")
+    return shapes[0][0] if shapes else 0
 
 
 def _test(pairs: list[tuple[Values, Values]], n: int, alpha: float, power: float) -> tuple[Values, float | None, float]:
@@ -156,21 +160,3 @@ def _common_seeds(a: RowScores, b: RowScores) -> tuple[int, ...]:
             "common and cannot be compared: run both with the same --seeds"
         )
     return common
-
-
-def _numbered(units: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
-    """The units renumbered 0..n-1, and n."""
-    names, inverse = np.unique(units, return_inverse=True)
-    return inverse.astype(np.int64), len(names)
-
-
-def _seed_means(row: RowScores, seeds: Sequence[int], inverse: NDArray[np.int64], n_units: int) -> Values:
-    """Each seed's mean over the units: float64 (seeds,)."""
-    return np.array([_unit_means(row, [seed], inverse, n_units).mean() for seed in seeds])
-
-
-def _unit_means(row: RowScores, seeds: Sequence[int], inverse: NDArray[np.int64], n_units: int) -> Values:
-    """Mean over each unit's cases and over the seeds: float64 (n_units,)."""
-    over_seeds = np.mean([row.by_seed[seed] for seed in seeds], axis=0)
-    means: Values = np.bincount(inverse, over_seeds, n_units) / np.bincount(inverse, minlength=n_units)
-    return means

@@ -11,8 +11,9 @@ import numpy as np
 from semidbench.api import Ints
 from semidbench.bench import Bench, open_bench
 from semidbench.errors import UserError
-from semidbench.examples import rec_prompts, search_prompts, training_examples
+from semidbench.examples import rec_prompts, training_examples
 from semidbench.progress import Reporter
+from semidbench.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.scheme import parse_method, parse_scheme
 from semidbench.track import Expected, ScratchGenerator, Track, World
 
@@ -86,7 +87,8 @@ def counted_workload(bench: Bench) -> Workload:
     levels, train, held_out = len(bench.track.ids.codebook_sizes), bench.train, bench.held_out()
     tokenizer, ids = bench.text_tokens().tokenizer, np.zeros((train.n_items, levels), np.int64)
     examples = training_examples(
-        train.queries,
+        training_query_tokens(bench),
+        train.queries.items,
         train.interactions,
         ids,
         ids,
@@ -96,7 +98,7 @@ def counted_workload(bench: Bench) -> Workload:
     )
     histories = train.interactions.histories()
     tests: list[Ints] = [
-        search_prompts(held_out.queries.texts, tokenizer, bench.track.prompts).lengths,
+        held_out_query_tokens(bench).lengths,
         rec_prompts([histories[user] for user in held_out.users], ids, tokenizer, bench.track.prompts).lengths,
     ]
     return Workload(

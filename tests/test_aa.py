@@ -24,10 +24,10 @@ from semidbench.results import (
     Environment,
     Machine,
     TrackStamp,
-    compute_metrics,
     protocol_sha256,
     write_cell,
 )
+from semidbench.scoring import compute_metrics
 from semidbench.track import load_track
 from tests.facts import FACTS
 

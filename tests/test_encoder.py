@@ -133,10 +133,20 @@ def test_equal_texts_are_encoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not np.allclose(got[0], got[1])
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", b"garbage"])
+def test_encodings_are_the_callers_own(tmp_path: Path) -> None:
+    first = lsa(tmp_path).encode(TEXTS)
+    kept = first.copy()
+    first += 1  # as a plugin may
+    assert type(first) is np.ndarray
+    np.testing.assert_array_equal(lsa(tmp_path).encode(TEXTS), kept)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x93NUMPY\x01\x00v\x00{'descr'", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", b"garbage"]
+)
 def test_a_damaged_file_is_made_again(tmp_path: Path, damage: bytes) -> None:
     first = lsa(tmp_path).encode(TEXTS)
-    (stored,) = tmp_path.glob("*.safetensors")
+    (stored,) = tmp_path.glob("*.npy")
     whole = stored.read_bytes()
     stored.write_bytes(damage)
     np.testing.assert_array_equal(lsa(tmp_path).encode(TEXTS), first)
@@ -173,7 +183,7 @@ def test_an_interrupted_list_goes_on_at_the_chunk_where_it_was(tmp_path: Path) -
     made = StoredEncoder(2, None, compute, "print", tmp_path, lambda what, *at: told.append(at))  # type: ignore[arg-type]
     with pytest.raises(Interrupted):
         made.encode(texts)
-    assert len(list(tmp_path.glob("*.chunks/*.safetensors"))) == 1
+    assert len(list(tmp_path.glob("*.chunks/*.npy"))) == 1
     told.clear()
     got = made.encode(texts)
     np.testing.assert_array_equal(got, coded(texts))

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semidbench.api import Interactions, ItemIds, Queries
+from semidbench import examples, query_tokens
+from semidbench.api import Interactions, ItemIds
+from semidbench.bench import Bench, open_bench
 from semidbench.examples import IGNORED, TokenRows, rec_prompts, search_prompts, training_examples
-from semidbench.track import Prompts
+from semidbench.progress import Silent
+from semidbench.query_tokens import held_out_query_tokens, training_query_tokens
+from semidbench.track import Prompts, load_track
 from semidbench.vocabulary import END_ID, id_vocabulary, train_tokenizer
 
 PROMPTS = Prompts(search="search: {query}", rec="recommend: {history}", history=3, max_tokens=8)
@@ -34,6 +41,33 @@ def test_search_prompts_are_cut_and_end_with_the_end_token() -> None:
     assert rows.flat[rows.offsets[1:] - 1].tolist() == [END_ID, END_ID]
 
 
+@given(st.lists(st.text(max_size=30), max_size=7), st.integers(1, 3))
+def test_queries_in_pieces_are_tokenised_as_one_by_one(texts: list[str], piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examples, "_CHUNK", piece)
+        rows = search_prompts(texts, TOKENIZER, PROMPTS)
+    assert rows.flat.dtype == np.int32
+    assert rows.offsets.dtype == np.int64
+    assert [row.tolist() for row in np.split(rows.flat, rows.offsets[1:-1]) if texts] == [
+        [*TOKENIZER.encode(f"search: {text}").ids[:7], END_ID] for text in texts
+    ]
+
+
+def test_a_run_tokenises_its_queries_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = open_bench(load_track("smoke"), "test", None, tmp_path, "cpu", Silent().progress)
+    held_out = bench.held_out().queries.texts
+    with monkeypatch.context() as patch:
+        patch.setattr(Bench, "held_out", None)  # who trains does not see it
+        first = training_query_tokens(bench), bench.train.queries.texts
+    second = held_out_query_tokens(bench), held_out
+    monkeypatch.setattr(query_tokens, "search_prompts", None)
+    for (made, texts), found in zip((first, second), (training_query_tokens, held_out_query_tokens), strict=True):
+        expected, read = search_prompts(texts, bench.text_tokens().tokenizer, bench.track.prompts), found(bench)
+        for rows in (made, read):
+            assert np.array_equal(rows.flat, expected.flat)
+            assert np.array_equal(rows.offsets, expected.offsets)
+
+
 @st.composite
 def interactions(draw: st.DrawFn) -> Interactions:
     lengths = draw(st.lists(st.integers(1, 7), min_size=1, max_size=5))
@@ -46,8 +80,8 @@ def interactions(draw: st.DrawFn) -> Interactions:
 def test_every_prefix_of_a_history_is_an_example(data: Interactions) -> None:
     search_tokens = 50 + np.arange(6)[:, None]
     rec_tokens = 60 + np.stack([np.arange(6), np.arange(6) + 10], axis=1)
-    queries = Queries(np.array([2]), ("dogs",))
-    found = training_examples(queries, data, search_tokens, rec_tokens, TOKENIZER, PROMPTS)
+    search = search_prompts(["dogs"], TOKENIZER, PROMPTS)
+    found = training_examples(search, np.array([2]), data, search_tokens, rec_tokens, TOKENIZER, PROMPTS)
     before = TOKENIZER.encode("recommend:").ids
     expected = [
         ([*before, *rec_tokens[history[max(0, t - 3) : t]].ravel().tolist(), END_ID], rec_tokens[history[t]].tolist())
@@ -86,7 +120,7 @@ def test_tokenizer_is_the_same_each_time() -> None:
 @given(interactions(), st.integers(1, 4))
 def test_a_cap_keeps_the_latest_prefixes_of_each_user(data: Interactions, cap: int) -> None:
     tokens = 60 + np.arange(6)[:, None]
-    none = Queries(np.zeros(0, np.int64), ())
-    found = training_examples(none, data, tokens, tokens, TOKENIZER, PROMPTS, cap)
+    none = search_prompts([], TOKENIZER, PROMPTS)
+    found = training_examples(none, np.zeros(0, np.int64), data, tokens, tokens, TOKENIZER, PROMPTS, cap)
     expected = [item for history in data.histories() for item in history[1:][-cap:]]
     assert (found.labels[:, 0] - 60).tolist() == expected

@@ -31,11 +31,11 @@ from semidbench.results import (
     Environment,
     Machine,
     TrackStamp,
-    compute_metrics,
     protocol_sha256,
     read_cells,
     write_cell,
 )
+from semidbench.scoring import compute_metrics
 from semidbench.tables import render, to_rich, write_tables
 from semidbench.track import load_track
 from tests.facts import FACTS

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from itertools import permutations, product
 from math import ceil, log2
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semidbench.metrics import head_items, id_recall_at, in_group, ndcg_at, recall_at, unit_mean
+from semidbench.metrics import cases_per_unit, head_items, id_recall_at, in_group, ndcg_at, recall_at, tally, unit_means
 from semidbench.ranking import place_beams, place_scores
 
 # Sizes of the groups in a list, at most 7 items, so that all orders of ties can be gone through.
@@ -122,13 +123,22 @@ def test_head_and_torso_partition_the_cases() -> None:
     assert (in_group("head", head) ^ in_group("torso", head)).all()
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=1, max_size=40))
-def test_a_mean_gives_each_unit_the_same_weight(cases: list[tuple[int, float]]) -> None:
-    units = np.array([unit for unit, _ in cases])
-    values = np.array([value for _, value in cases])
-    by_hand = [values[units == unit].mean() for unit in set(units.tolist())]
-    assert unit_mean(values, units) == pytest.approx(np.mean(by_hand), abs=1e-12)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 70)), max_size=60))
+def test_a_mean_gives_each_unit_the_same_weight_and_is_rounded_once(cases: list[tuple[int, int, int]]) -> None:
+    units, *columns = (np.array([case[i] for case in cases], np.int32) for i in range(3))
+    counted = tally(cases_per_unit(units), *columns)
+    assert int(counted.times.sum()) == len(cases)
 
+    def score(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.log2(1 + a + b) / 3
 
-def test_a_mean_over_no_case_is_none() -> None:
-    assert unit_mean(np.zeros(0), np.zeros(0, int)) is None
+    mean = counted.unit_mean(score(*counted.columns))
+    if not cases:
+        assert mean is None
+        return
+    values, own = score(*columns), [units == unit for unit in sorted(set(units.tolist()))]
+    by_unit = unit_means(values, np.unique(units, return_inverse=True)[1], len(own))
+    assert by_unit.tolist() == pytest.approx([values[chosen].mean() for chosen in own], abs=1e-12)
+    assert mean == pytest.approx(by_unit.mean(), abs=1e-12)
+    shares = [Fraction(value / np.sum(units == unit)) for value, unit in zip(values, units, strict=True)]
+    assert mean == float(sum(shares)) / len(own)

@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from semidbench import ranking
 from semidbench.ranking import (
     Placements,
     best_items,
@@ -48,8 +49,19 @@ def by_hand(beam_ids: list[int], item_to_id: list[int], target: int) -> tuple[in
     return 0, 0, 0, len(distinct), sum(map(len, groups))
 
 
-@given(beams())
-def test_beams_are_placed_as_by_hand(case: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> None:
+@pytest.fixture(params=[2**16, 5])
+def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Numbers that are worked on at a time."""
+    monkeypatch.setattr(ranking, "_PIECE", request.param)
+    return int(request.param)
+
+
+MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@MANY
+@given(case=beams())
+def test_beams_are_placed_as_by_hand(piece: int, case: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> None:
     beam_ids, scores, item_to_id, targets = case
     placed = place_beams(beam_ids, scores, item_to_id, targets)
     expected = [by_hand(ids, item_to_id.tolist(), int(t)) for ids, t in zip(beam_ids.tolist(), targets, strict=True)]
@@ -57,11 +69,12 @@ def test_beams_are_placed_as_by_hand(case: tuple[np.ndarray, np.ndarray, np.ndar
     assert all(getattr(placed, name).dtype == np.int32 for name in Placements.__dataclass_fields__)
 
 
+@MANY
 @given(
-    arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.integers(-2, 2).map(float)),
-    st.data(),
+    scores=arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.integers(-2, 2).map(float)),
+    data=st.data(),
 )
-def test_scores_are_placed_as_by_hand(scores: np.ndarray, data: st.DataObject) -> None:
+def test_scores_are_placed_as_by_hand(piece: int, scores: np.ndarray, data: st.DataObject) -> None:
     targets = np.array([data.draw(st.integers(0, scores.shape[1] - 1)) for _ in scores])
     expected = []
     for row, target in zip(scores.tolist(), targets, strict=True):
@@ -110,7 +123,7 @@ def test_malformed_scores_are_refused() -> None:
 
 
 @given(
-    arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.integers(-2, 2).map(float)),
+    arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 60)), elements=st.integers(-2, 2).map(float)),
     st.integers(1, 10),
 )
 def test_best_items_are_the_sorted_ones(scores: np.ndarray, depth: int) -> None:
@@ -118,7 +131,18 @@ def test_best_items_are_the_sorted_ones(scores: np.ndarray, depth: int) -> None:
     assert best_items(scores, depth).tolist() == expected
 
 
-def test_the_hash_is_of_merged_rankings() -> None:
+def test_the_row_at_fault_is_named_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "_PIECE", 2)
+    beam_ids, scores, targets = np.zeros((5, 2), int), np.zeros((5, 2), np.float32), np.zeros(5, int)
+    scores[3, 1] = 1
+    with pytest.raises(ValueError, match="query 3 rise"):
+        place_beams(beam_ids, scores, np.zeros(1, int), targets)
+    scores[3, 1] = np.nan
+    with pytest.raises(ValueError, match="query 3 hold NaN"):
+        place_scores(scores, targets)
+
+
+def test_the_hash_is_of_merged_rankings(piece: int) -> None:
     plain = rankings_sha256({"search": np.array([[3, 1], [2, -1]]), "rec": np.array([[0]])})
     assert plain == "815b25c4fabc36cdaf158f403204332b38cbcaf22825c38f3e91a3b20f2765b2"
     assert plain == rankings_sha256({"rec": np.array([[0, 0]]), "search": np.array([[3, 3, 1], [-1, 2, 2]])})

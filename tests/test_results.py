@@ -29,13 +29,13 @@ from semidbench.results import (
     Machine,
     TrackStamp,
     cell_paths,
-    compute_metrics,
     protocol_sha256,
     read_cases,
     read_cells,
     slug,
     write_cell,
 )
+from semidbench.scoring import compute_metrics
 from semidbench.track import load_track
 from tests.facts import FACTS
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from semidbench.errors import UserError
+from semidbench.metrics import unit_means
 from semidbench.significance import ColumnTests, RowScores, Unit, paired_tests
 
 ALPHA, POWER = 0.05, 0.8
@@ -16,18 +17,24 @@ UNITS = np.repeat(np.arange(50), 4)[::-1]  # 50 units of 4 cases each, not in or
 
 
 def row(name: str, chance: float, seeds: range = range(3)) -> RowScores:
+    """Scores of cases, not yet of units."""
     draws = {seed: np.random.default_rng([seed, len(name)]) for seed in seeds}
     return RowScores(name, {seed: (rng.random(len(UNITS)) < chance).astype(float) for seed, rng in draws.items()})
 
 
 def compare(rows: list[RowScores], unit: Unit = "case") -> ColumnTests:
-    return paired_tests(rows, UNITS, ALPHA, POWER, unit)
+    """The tests of rows of cases."""
+    of_units = [
+        RowScores(each.name, {seed: unit_means(values, UNITS, 50) for seed, values in each.by_seed.items()})
+        for each in rows
+    ]
+    return paired_tests(of_units, ALPHA, POWER, unit)
 
 
 ROWS = [row("a", 0.5), row("bb", 0.35), row("ccc", 0.32)]
 
 
-def unit_means(scores: RowScores, seeds: range = range(3)) -> np.ndarray:
+def by_hand(scores: RowScores, seeds: range = range(3)) -> np.ndarray:
     return np.array([np.mean([scores.by_seed[s][unit == UNITS].mean() for s in seeds]) for unit in range(50)])
 
 
@@ -35,7 +42,7 @@ def test_p_values_are_scipys_times_m() -> None:
     found = compare(ROWS)
     assert (found.n, found.m) == (50, 3)
     for a, b in combinations(range(3), 2):
-        x, y = unit_means(ROWS[a]), unit_means(ROWS[b])
+        x, y = by_hand(ROWS[a]), by_hand(ROWS[b])
         expected = min(1.0, 3 * stats.ttest_rel(x, y).pvalue)
         assert found.p[a, b] == found.p[b, a] == pytest.approx(expected, rel=1e-9)
         assert found.difference[a, b] == -found.difference[b, a] == pytest.approx((x - y).mean())
@@ -61,7 +68,7 @@ def test_five_seeds_and_seven_rows_need_a_large_t() -> None:
 
 def test_the_detectable_difference_has_the_power_asked_for() -> None:
     found = compare(ROWS)
-    spread = max(np.std(unit_means(x) - unit_means(y), ddof=1) for x, y in combinations(ROWS, 2))
+    spread = max(np.std(by_hand(x) - by_hand(y), ddof=1) for x, y in combinations(ROWS, 2))
     assert found.detectable is not None
     assert found.critical_t is not None
     shift = found.detectable / spread * np.sqrt(50)
@@ -96,7 +103,7 @@ def test_seeds_ahead_and_holding() -> None:
 def test_rows_with_other_seeds_are_paired_over_the_common_ones() -> None:
     rows = [row("a", 0.5), row("bb", 0.35, range(1, 5))]
     found = compare(rows)
-    x, y = unit_means(rows[0], range(1, 3)), unit_means(rows[1], range(1, 3))
+    x, y = by_hand(rows[0], range(1, 3)), by_hand(rows[1], range(1, 3))
     assert found.n_seeds[0, 1] == 2
     assert found.p[0, 1] == pytest.approx(stats.ttest_rel(x, y).pvalue, rel=1e-9)
     with pytest.raises(UserError, match="no seed in common"):
@@ -117,29 +124,26 @@ def test_no_variance_in_the_differences_gives_p_1(shift: float) -> None:
 def test_nothing_to_test() -> None:
     alone = compare(ROWS[:1])
     one_seed = compare([row("a", 0.5, range(1)), row("bb", 0.2, range(1))], "seed")
-    one_unit = paired_tests(
-        [RowScores("a", {0: np.ones(1)}), RowScores("b", {0: np.zeros(1)})], UNITS[:1], ALPHA, POWER
-    )
-    no_case = paired_tests([RowScores(name, {0: np.zeros(0)}) for name in "ab"], UNITS[:0], ALPHA, POWER)
+    one_unit = paired_tests([RowScores("a", {0: np.ones(1)}), RowScores("b", {0: np.zeros(1)})], ALPHA, POWER)
+    no_case = paired_tests([RowScores(name, {0: np.zeros(0)}) for name in "ab"], ALPHA, POWER)
     for found in (alone, one_seed, one_unit, no_case):
         assert (found.m, found.detectable, found.critical_t) == (0, None, None)
         assert np.isnan(found.p).all()
     assert one_unit.difference[0, 1] == 1
 
 
-@pytest.mark.parametrize("values", [np.ones(len(UNITS) - 1), np.full(len(UNITS), np.nan)])
-def test_a_row_that_lacks_a_case_is_an_error(values: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="'b' seed 2 lacks a case"):
-        compare([ROWS[0], RowScores("b", {2: values})])
+@pytest.mark.parametrize("values", [np.ones(49), np.full(50, np.nan)])
+def test_a_row_that_lacks_a_unit_is_an_error(values: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="'b' seed 2 lacks a unit"):
+        paired_tests([RowScores("a", {2: np.ones(50)}), RowScores("b", {2: values})], ALPHA, POWER)
 
 
 def test_equal_rows_are_rarely_told_apart() -> None:
     """Family-wise error under the null: at most about alpha of 100 columns of three equal rows."""
     rng = np.random.default_rng(3)
-    units = np.arange(40)
     wrong = 0
     for _ in range(100):
         rows = [RowScores(str(i), {0: rng.random(40)}) for i in range(3)]
-        found = paired_tests(rows, units, ALPHA, POWER)
+        found = paired_tests(rows, ALPHA, POWER)
         wrong += any(found.beats(a, b) for a in range(3) for b in range(3) if a != b)
     assert wrong <= 12  # 5 expected; more than 12 has a chance of .002
