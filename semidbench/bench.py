@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semidbench.api import Context, TextEncoder, TrainData, Views
+from semidbench.api import Context, TrainData, Views
 from semidbench.dataset import HeldOut, Split
 from semidbench.dataset.content import dataset_sha256
 from semidbench.dataset.files import load_held_out, load_train, save_held_out, save_train
 from semidbench.dataset.prepare import facts, prepare, source_hashes
 from semidbench.dataset.split import split as split_raw
 from semidbench.encoder import load_encoder
+from semidbench.encodings import StoredEncoder
 from semidbench.fingerprint import core_code, library_versions, module_code
 from semidbench.pretrained import Pretrained, find_pretrained
-from semidbench.store import Stage, run_stage
+from semidbench.store import RunStage, Stage, find_stage, run_stage
 from semidbench.text_tokens import (
     TextTokens,
     load_text_tokens,
@@ -49,6 +50,8 @@ class Bench:
         dataset_sha256: hash of the split's content.
         facts: numbers about the split.
         notes: what was odd about the data, counted.
+        stage: computes a cell's stage, or finds it in the store.
+        gpus: how many graphics cards train a generator.
     """
 
     track: Track
@@ -58,7 +61,7 @@ class Bench:
     progress: Progress
     dataset: Stage
     train: TrainData
-    encoder: TextEncoder
+    encoder: StoredEncoder
     encoder_key: str
     encoder_model: Pretrained | None
     generator_model: Pretrained | None
@@ -66,6 +69,21 @@ class Bench:
     dataset_sha256: str
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    stage: RunStage = run_stage
+    gpus: int = 1
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Keys of all that cells build on, models' files included: the same in every process of a run."""
+        return {"data": self.dataset.key, "text encoder": self.encoder_key, "generator's tokenizer": self.tokenizer.key}
+
+    def looking(self) -> Bench:
+        """The same, but a stage that is not in the store raises `Unfinished`."""
+        return replace(self, stage=find_stage)
+
+    def telling(self, progress: Progress) -> Bench:
+        """The same, with another to be told of long work."""
+        return replace(self, progress=progress, encoder=replace(self.encoder, progress=progress))
 
     def held_out(self) -> HeldOut:
         """The evaluation cases."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from semidbench.api import TASKS, Floats, Task, Views
 from semidbench.bench import Bench, scratch_folder
 from semidbench.embedder import embed, join, load_views, save_views
-from semidbench.fingerprint import core_code, module_code
+from semidbench.fingerprint import core_code, library_versions, module_code
 from semidbench.layout import assign_ids, load_ids, save_ids
 from semidbench.resolve import ResolvedMethod, ResolvedScheme
-from semidbench.store import Stage, run_stage
+from semidbench.store import Stage
 from semidbench.track import ScratchGenerator
 from semidbench.trie import distinct_ids
 from semidbench.vocabulary import id_vocabulary
@@ -79,7 +80,7 @@ def embedding_stage(bench: Bench, method: ResolvedMethod, seed: int) -> Stage:
         with scratch_folder() as scratch:
             save_views(embed(method, bench.train, bench.context(seed, Path(scratch), views)), folder)
 
-    return run_stage(bench.store, "embedding", inputs, make)
+    return bench.stage(bench.store, "embedding", inputs, make)
 
 
 def _stages_below(bench: Bench, methods: Iterable[ResolvedMethod], seed: int) -> tuple[Stage, ...]:
@@ -107,7 +108,7 @@ def ids_stage(bench: Bench, scheme: ResolvedScheme, embeddings: tuple[Stage, ...
         with scratch_folder() as scratch:
             save_ids(assign_ids(scheme, bench.train, views, bench.context(seed, Path(scratch))), folder)
 
-    return run_stage(bench.store, "ids", inputs, make)
+    return bench.stage(bench.store, "ids", inputs, make)
 
 
 def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
@@ -121,6 +122,7 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
         "seed": seed,
         "code": [core_code("generator", "training", "examples", "text_tokens"), _own_code()],
         **bench.machine_key(),
+        **_together_key(bench),
     }
 
     def make(folder: Path) -> None:
@@ -129,6 +131,11 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
         from semidbench.query_tokens import training_query_tokens
         from semidbench.training import train
 
+        trained = train
+        if bench.gpus > 1:
+            from semidbench.data_parallel import train_together
+
+            trained = partial(train_together, processes=bench.gpus)
         ids, text = load_ids(ids_stage.folder), bench.text_tokens()
         vocabulary = id_vocabulary(ids, text.size)
         examples = training_examples(
@@ -147,7 +154,7 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
             assert bench.generator_model is not None, track.generator.name
             model = load_generator(bench.generator_model.folder)
         add_tokens(model, vocabulary.n_id_tokens, seed)
-        losses = train(
+        losses = trained(
             model,
             examples,
             track.training,
@@ -159,9 +166,16 @@ def _generator_stage(bench: Bench, ids_stage: Stage, seed: int) -> Stage:
         save_generator(model.cpu(), folder)
         (folder / _LOSSES).write_text(json.dumps({"format": 1, "mean_loss_by_epoch": losses}) + "\n", "utf-8")
 
-    stage = run_stage(bench.store, "generator", inputs, make)
+    stage = bench.stage(bench.store, "generator", inputs, make)
     _checkpoint(bench, f"generator-{stage.key}").unlink(missing_ok=True)
     return stage
+
+
+def _together_key(bench: Bench) -> dict[str, Any]:
+    """Several graphics cards round otherwise than one, draw other dropout, and run code of their own."""
+    if bench.gpus == 1:
+        return {}
+    return {"gpus": bench.gpus, "together": core_code("shared_training"), **library_versions(["accelerate"])}
 
 
 def _checkpoint(bench: Bench, training: str) -> Path:
@@ -209,7 +223,7 @@ def _beams_stage(bench: Bench, ids_stage: Stage, generator: Stage) -> Stage:
             found |= {f"{task}_ids": lists.ids.astype(np.int32), f"{task}_scores": lists.scores}
         np.savez(folder / _LISTS, allow_pickle=False, **found)  # compressing saves a fifth, for half a minute
 
-    return run_stage(bench.store, "beams", inputs, make)
+    return bench.stage(bench.store, "beams", inputs, make)
 
 
 def load_beams(stage: Stage) -> dict[Task, tuple[NDArray[np.int32], Floats]]:

@@ -87,7 +87,8 @@ def load_checkpoint(path: Path, moving: Moving) -> Position | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, "pt", device=moving.device) as file:
+        on = str(next(moving.model.parameters()).device)  # with its number, where "cuda" alone means the first
+        with safe_open(path, "pt", device=on) as file:
             record = json.loads(file.metadata()[_HEADER])
             if record["format"] != FORMAT:
                 raise ValueError(f"format {record['format']}, not {FORMAT}")

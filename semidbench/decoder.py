@@ -7,7 +7,8 @@ number of earlier groups' beams that chose that code at this level; the lowered 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,8 @@ _UNUSED = -1e9  # the score of a group's beams but the first, before the first l
 _PRUNED = 8  # levels of more codes than so many times the beams are cut to as many codes as beams
 _MOST_PROMPTS = {"cpu": 256, "cuda": 1024}  # at once; more gain nothing
 _MEMORY = 2**29  # bytes of a batch on a CPU
+_OUT_OF_MEMORY = ("can't allocate memory", "ALLOC_FAILED", "out of memory")  # of torch's allocator, cuBLAS, oneDNN
+_PREFIXES = 64  # prefixes are filled up to a multiple: few shapes, which libraries prepare for once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,19 @@ def decode(
 
     Args:
         first_tokens: the token of code 0 of each level.
+        device: "cpu" or "cuda".
+        progress: called as `progress("decode", done, total)` after each batch.
+
+    Raises:
+        UserError: a single prompt does not fit in memory.
     """
     model.to(device).eval()
     trie = trie.to(device)
     ids = np.empty((len(prompts), section.beams), dtype=np.int64)
     scores = np.empty((len(prompts), section.beams), dtype=np.float32)
     order = np.argsort(-prompts.lengths, kind="stable")  # the longest first: too large a batch fails at once
-    done, batch = 0, _prompts_at_once(model, int(prompts.lengths.max(initial=1)), trie, section, device)
+    done, longest = 0, int(prompts.lengths.max(initial=1))
+    batch = _prompts_at_once(model, longest, trie.sizes, section.beams, device)
     while done < len(order):
         rows = order[done : done + batch]
         tokens, mask = prompts.padded(rows)
@@ -81,14 +90,16 @@ def decode(
 
 
 def _prompts_at_once(
-    model: T5ForConditionalGeneration, longest: int, trie: Trie, section: track.Decoding, device: str
+    model: T5ForConditionalGeneration, longest: int, sizes: Sequence[int], beams: int, device: str
 ) -> int:
-    """How many prompts a batch holds: by an estimate of what one takes at most, in float32."""
+    """How many prompts a batch holds, by an estimate in float32 of what one takes; on a machine always as many."""
     config = model.config
     cached = 2 * config.num_decoder_layers * config.num_heads * config.d_kv  # keys and values of a position
-    nodes = section.beams * (cached * len(trie.sizes) + 4 * max(trie.sizes) + 4 * config.d_ff)
-    memory = _MEMORY if device == "cpu" else torch.cuda.mem_get_info()[0] // 2
-    return max(1, min(_MOST_PROMPTS[device], int(memory // (4 * (longest * cached + nodes)))))
+    prefixes = [min(beams, math.prod(sizes[:level])) for level in range(len(sizes))]  # that go on from each level
+    codes = max(count * size for count, size in zip(prefixes, sizes, strict=True))
+    floats = 2 * longest * cached + sum(prefixes) * cached + max(prefixes) * 4 * config.d_ff + 8 * codes
+    memory = _MEMORY if device == "cpu" else torch.cuda.get_device_properties(device).total_memory // 4
+    return max(1, min(_MOST_PROMPTS[device], int(memory // (4 * floats))))
 
 
 def _search_if_it_fits(
@@ -107,7 +118,9 @@ def _search_if_it_fits(
             ids, scores = search(model, prompts, unmasked, trie, first_tokens, section)
             return ids.cpu().numpy(), scores.cpu().numpy()
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(
+            text in str(error) for text in _OUT_OF_MEMORY
+        ):
             raise
     if device == "cuda":
         torch.cuda.empty_cache()
@@ -139,6 +152,7 @@ def search(
         log_p = t5_tree.log_probabilities(model, hidden, first, size).masked_fill_(children < 0, -torch.inf)
         scores, beam_rows, codes = _choose(scores, beam_rows, log_p, section.diversity_penalty)
         longer, beam_rows = torch.unique(beam_rows * size + codes, return_inverse=True)  # equal prefixes are one row
+        longer = torch.cat([longer, longer[-1:].expand(-len(longer) % _PREFIXES)])
         parents, codes = longer // size, longer % size
         row_prompts = row_prompts[parents]
         row_nodes = children.flatten()[longer].long().clamp(min=0)  # -1 where a NaN was chosen, as its score tells

@@ -11,6 +11,11 @@ from semidbench.errors import UserError
 _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def thread_variables(count: int) -> dict[str, str]:
+    """The environment in which libraries that are loaded later use that many threads."""
+    return dict.fromkeys(_VARIABLES, str(count))
+
+
 def pick_device(asked: str) -> str:
     """ "cpu" or "cuda" for what was asked: one of these, or "auto" for CUDA where there is some.
 
@@ -26,6 +31,27 @@ def pick_device(asked: str) -> str:
     return "cpu" if asked == "cpu" or not torch.cuda.is_available() else "cuda"
 
 
+def check_gpus(count: int, device: str) -> None:
+    """See that a cell can train on so many graphics cards.
+
+    Args:
+        device: as `pick_device` gave it.
+
+    Raises:
+        UserError: fewer than 1, or more than there are.
+    """
+    if count < 1:
+        raise UserError(f"gpus must be 1 or more, not {count}")
+    if count == 1:
+        return
+    if device != "cuda":
+        raise UserError(f"gpus {count}: the device is {device}, and only CUDA devices train a cell together")
+    import torch
+
+    if count > torch.cuda.device_count():
+        raise UserError(f"gpus {count}: torch finds {torch.cuda.device_count()} CUDA device(s) here")
+
+
 @contextmanager
 def held_threads(count: int) -> Iterator[None]:
     """Hold torch, BLAS and OpenMP to the track's threads: they are part of what makes bits repeat.
@@ -37,7 +63,7 @@ def held_threads(count: int) -> Iterator[None]:
 
     threads, variables = torch.get_num_threads(), {name: os.environ.get(name) for name in _VARIABLES}
     torch.set_num_threads(count)
-    os.environ.update(dict.fromkeys(_VARIABLES, str(count)))
+    os.environ.update(thread_variables(count))
     try:
         with threadpool_limits(limits=count):
             yield

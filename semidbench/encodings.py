@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
     """What `_write` wrote; None if there is no such file or it is damaged."""
     try:
         encodings = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, ValueError, EOFError):
+    except (FileNotFoundError, ValueError, EOFError, SyntaxError, TokenError):  # numpy parses headers as Python
         return None
     return encodings if encodings.shape == shape and encodings.dtype == np.float32 else None
 

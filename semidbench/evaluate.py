@@ -12,7 +12,7 @@ from semidbench.api import TASKS, Ints, Task
 from semidbench.bench import Bench
 from semidbench.cases import Cases
 from semidbench.cell import SchemeStages, load_beams
-from semidbench.fingerprint import Code, core_code, library_versions
+from semidbench.fingerprint import NUMERIC, Code, core_code, library_versions
 from semidbench.layout import ids_sha256, load_ids
 from semidbench.metrics import head_items
 from semidbench.ranking import Placements, place_beams, rankings_sha256
@@ -100,7 +100,12 @@ def _result(
         id_table_sha256=ids_hash,
         rankings_sha256=rankings_hash,
         distributions=_distributions(code for method in methods.values() for code in method.codes()),
-        environment=_environment(bench, methods.values(), [stage for of in stages.values() for stage in of]),
+        environment=_environment(
+            bench,
+            methods.values(),
+            [stage for of in stages.values() for stage in of],
+            gpus=bench.gpus if kind == "scheme" else 1,  # a ranker trains no generator
+        ),
         timings={part: round(sum(stage.seconds for stage in of), 3) for part, of in stages.items()},
         peak_memory_mib=max(stage.peak_mib for of in stages.values() for stage in of),
     )
@@ -152,11 +157,13 @@ def _distributions(codes: Iterable[Code]) -> tuple[Distribution, ...]:
     return (core, *(plugins[key] for key in sorted(plugins)))
 
 
-def _environment(bench: Bench, methods: Iterable[ResolvedMethod], stages: Iterable[Stage]) -> Environment:
+def _environment(bench: Bench, methods: Iterable[ResolvedMethod], stages: Iterable[Stage], gpus: int) -> Environment:
     required = [code.requirements for method in methods for code in method.codes()]
+    harness = library_versions([*NUMERIC, "accelerate"] if gpus > 1 else NUMERIC)
     return Environment(
         device=bench.device,
         threads=bench.track.threads,
+        gpus=gpus,
         machines=tuple(dict.fromkeys(Machine(**stage.machine.as_key()) for stage in stages)),
-        libraries={name: version for of in (*required, library_versions()) for name, version in sorted(of.items())},
+        libraries={name: version for of in (*required, harness) for name, version in sorted(of.items())},
     )

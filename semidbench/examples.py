@@ -46,13 +46,17 @@ class TokenRows:
     def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
+    def lengths_of(self, rows: Ints) -> Ints:
+        """Of some rows, without going through all."""
+        lengths: Ints = self.offsets[rows + 1] - self.offsets[rows]
+        return lengths
+
     def padded(self, rows: Ints) -> tuple[Ints, Ints]:
         """The rows as one right-padded int64 (rows, longest) array, and its 0/1 mask."""
-        starts = self.offsets[rows]
-        lengths = self.offsets[rows + 1] - starts
+        lengths = self.lengths_of(rows)
         mask = np.arange(lengths.max()) < lengths[:, None]
         tokens = np.zeros(mask.shape, dtype=np.int64)
-        tokens[mask] = self.flat[_ranges(starts, lengths)]
+        tokens[mask] = self.flat[_ranges(self.offsets[rows], lengths)]
         return tokens, mask.astype(np.int64)
 
 

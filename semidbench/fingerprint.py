@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, distribution, version
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,22 +74,34 @@ def core_code(*modules: str) -> str:
     sources: dict[str, bytes] = {}
     while pending:
         module = pending.pop()
-        spec = find_spec(module)
-        if module in sources or spec is None or spec.origin is None:
-            continue
-        sources[module] = Path(spec.origin).read_bytes()
-        pending += _imports(sources[module], module)
+        if module not in sources:
+            sources[module], imported = _read(module)
+            pending += imported
     return _digest(sorted(sources.items()))
 
 
 @cache
 def module_code(*modules: str) -> str:
     """SHA-256 over the sources of these semidbench modules alone: those that put a stage's parts together."""
-    specs = {module: find_spec(f"{_PACKAGE}.{module}") for module in modules}
-    return _digest((name, Path(str(spec.origin)).read_bytes()) for name, spec in sorted(specs.items()) if spec)
+    return _digest((module, _read(f"{_PACKAGE}.{module}")[0]) for module in sorted(modules))
 
 
-def _imports(source: bytes, module: str) -> Iterable[str]:
+@cache
+def _read(module: str) -> tuple[bytes, tuple[str, ...]]:
+    """A semidbench module's source, and the semidbench modules that it imports. None of them is imported for that."""
+    path = _source(module)
+    assert path is not None, module
+    source = path.read_bytes()
+    return source, tuple(_imports(source))
+
+
+def _source(module: str) -> Path | None:
+    """Where the source of a semidbench module stands; None if there is no such module."""
+    stem = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+def _imports(source: bytes) -> Iterable[str]:
     """The semidbench modules a source imports, at top level or inside functions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -98,17 +109,8 @@ def _imports(source: bytes, module: str) -> Iterable[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == _PACKAGE:
             if node.module != _PACKAGE:
                 yield node.module
-            for alias in node.names:
-                candidate = f"{node.module}.{alias.name}"
-                if find_spec(node.module) and _is_module(candidate):
-                    yield candidate
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+            named = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (candidate for candidate in named if _source(candidate))
 
 
 def library_versions(names: Iterable[str] = NUMERIC) -> dict[str, str]:
@@ -116,10 +118,15 @@ def library_versions(names: Iterable[str] = NUMERIC) -> dict[str, str]:
     found = {}
     for name in names:
         try:
-            found[name] = version(name)
+            found[name] = _version(name)
         except PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def _version(name: str) -> str:
+    return version(name)  # reads and parses a file
 
 
 def plugin_code(factory: Any, distribution_name: str, distribution_version: str) -> Code:

@@ -132,16 +132,17 @@ def _labelled(text: str, methods: Sequence[ResolvedMethod]) -> dict[str, Resolve
 def _inspected(
     bench: Bench, row: ResolvedScheme, seed: int, common: Mapping[str, ResolvedMethod] | None, reporter: Reporter
 ) -> InspectedScheme:
-    reporter.cell(f"{row.name} seed {seed}")
-    reporter.stage("embed")
+    work = reporter.begin(f"{row.name} seed {seed}")
+    bench = bench.telling(work.progress)
+    work.stage("embed")
     embeddings = tuple(embedding_stage(bench, method, seed) for method in row.embedders)
-    reporter.stage("assign IDs")
+    work.stage("assign IDs")
     ids = load_ids(ids_stage(bench, row, embeddings, seed).folder)
-    reporter.stage("measure")
+    work.stage("measure")
     own = dict(zip(map(str, parse_scheme(row.name).embedders), row.embedders, strict=True))
     measured = _views(bench, own if common is None else common, seed)
     found = tuple(_inspected_ids(tasks, ids[tasks[0]], measured, seed) for tasks in _distinct(ids))
-    reporter.cell_done(", ".join(f"{one.use.distinct} IDs for {' and '.join(one.tasks)}" for one in found))
+    work.done(", ".join(f"{one.use.distinct} IDs for {' and '.join(one.tasks)}" for one in found))
     return InspectedScheme(row.name, id_vocabulary(ids, 0).n_id_tokens, found)
 
 

@@ -1,7 +1,7 @@
 """Linear layers through oneDNN on a CPU.
 
-For float32, torch multiplies matrices with MKL, which on a processor that is not Intel's leaves AVX-512 idle.
-oneDNN, a part of torch, uses it: about twice as fast there (docs/performance.md, benchmarks/linear.py).
+For float32, torch multiplies matrices with MKL. oneDNN, a part of torch, is about twice as fast on the AMD EPYC that
+was measured (docs/performance.md, benchmarks/linear.py), whose AVX-512 MKL leaves idle.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ class Linear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(..., in_features) to (..., out_features)."""
-        if _by_onednn(input, self.weight):
-            product: torch.Tensor = _Product.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
-            return product
-        return functional.linear(input, self.weight, self.bias)
+        return product(input, self.weight, self.bias)
+
+
+def product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """torch.nn.functional.linear: rows @ weight.T + bias."""
+    if not _by_onednn(rows, weight):
+        return functional.linear(rows, weight, bias)
+    outcome: torch.Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
+    return outcome
 
 
 def use_onednn(model: nn.Module) -> None:
@@ -65,11 +70,18 @@ class _Product(torch.autograd.Function):
         above = gradients[0]
         of_rows = _multiply(above, weight.T, None) if context.needs_input_grad[0] else None
         flat, above = rows.flatten(0, -2), above.flatten(0, -2)
-        of_weight = _multiply(above.T, flat.T, None) if context.needs_input_grad[1] else None
+        of_weight = _of_weight(flat, above) if context.needs_input_grad[1] else None
         return of_rows, of_weight, above.sum(0) if context.needs_input_grad[2] else None
+
+
+def _of_weight(rows: torch.Tensor, above: torch.Tensor) -> torch.Tensor:
+    """above.T @ rows: the operator copies its first matrix into rows, so that is the narrower one."""
+    if above.shape[1] > rows.shape[1]:
+        return _multiply(rows.T, above.T, None).T
+    return _multiply(above.T, rows.T, None)
 
 
 def _multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """The operator that torch's compiler puts in the place of a linear layer."""
-    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
-    return product
+    outcome: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    return outcome

@@ -76,6 +76,9 @@ class Probe:
 class Plan:
     """A run in numbers. Hours are of the generator: training and decoding, not embedders, quantizers or rankers.
 
+    They are one process's, on one graphics card if there is one: `hours` is the sum over the cells, which `--jobs`
+    divides among cores or cards.
+
     `tunings` are the fine-tunings of whole sentence models, of all seeds; each goes through the training queries as
     often as the method has epochs.
     """
@@ -239,7 +242,8 @@ def to_rich(made: Plan) -> RenderableType:
         ("a test prompt", _seconds(probe.prompt_seconds), f"timed on {_list(probe.decoded_rows)} prompts"),
         ("peak memory", f"{probe.peak_mib:,.0f} MiB", "at the largest of them"),
         ("a cell", _hours(made.training_hours_a_cell + made.decoding_hours_a_cell), _split(made)),
-        ("all generators", _hours(made.hours), "not in it: embedders, quantizers, references, text encoding"),
+        ("all generators", _hours(made.hours), "one cell after the other; --jobs divides it among cores or cards"),
+        ("", "", "not in it: embedders, quantizers, references, text encoding"),
         *_tuning_lines(made),
     ]
     for line in lines:

@@ -5,13 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
 
 
 SILENCE = 30.0  # seconds after which a log hears that work goes on
+
+
+class Work(Protocol):
+    """Told of one piece of work; several may be under way at a time."""
+
+    def stage(self, name: str) -> None:
+        """A stage of it begins."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Within a stage."""
+
+    def done(self, summary: str | None = None) -> None:
+        """It is over. A cell has a summary, and its result is on disk; what cells share has none."""
 
 
 class Reporter(Protocol):
@@ -20,31 +35,30 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something the user should know."""
 
-    def plan(self, cells: int) -> None:
-        """How many cells there will be."""
-
-    def cell(self, label: str) -> None:
-        """A cell begins."""
-
     def stage(self, name: str) -> None:
-        """A stage of the cell begins."""
+        """A stage of the preparation begins."""
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Within a stage."""
+        """Within a stage of the preparation."""
 
-    def cell_done(self, summary: str) -> None:
-        """The cell's result is on disk."""
+    def plan(self, cells: int) -> None:
+        """The preparation is over; how many cells there will be."""
+
+    def begin(self, label: str) -> Work:
+        """A cell begins, or a piece of work that cells share."""
 
 
 class Silent:
     """Says nothing."""
 
     def note(self, text: str) -> None: ...
-    def plan(self, cells: int) -> None: ...
-    def cell(self, label: str) -> None: ...
     def stage(self, name: str) -> None: ...
     def progress(self, what: str, done: int, total: int) -> None: ...
-    def cell_done(self, summary: str) -> None: ...
+    def plan(self, cells: int) -> None: ...
+    def done(self, summary: str | None = None) -> None: ...
+
+    def begin(self, label: str) -> Work:
+        return self
 
 
 class Lines:
@@ -54,53 +68,69 @@ class Lines:
         self._console = console
         self._clock = clock
         self._cells = self._done = 0
-        self._label = ""
         self._began = self._told = clock()
 
     def note(self, text: str) -> None:
         self._console.print(text, style="dim", markup=False, highlight=False)
 
+    def stage(self, name: str) -> None:
+        self.now_and_then("preparing", name)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.now_and_then("preparing", f"{what} {done:,} of {total:,}")
+
     def plan(self, cells: int) -> None:
         self._cells = cells
         self._began = self._clock()
 
-    def cell(self, label: str) -> None:
-        self._label = label
+    def begin(self, label: str) -> Work:
+        return _InLines(self, label)
 
-    def stage(self, name: str) -> None:
-        self._now_and_then(name)
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        self._now_and_then(f"{what} {done:,} of {total:,}")
-
-    def cell_done(self, summary: str) -> None:
+    def cell_done(self, label: str, summary: str) -> None:
+        """A line with the time that is left, if the other cells take as long."""
         self._done += 1
         spent = self._clock() - self._began
         left = spent / self._done * (self._cells - self._done)
-        self._tell(
-            f"[{self._done}/{self._cells}] {self._label}: {summary} ({spent:.0f} s so far, about {left:.0f} s left)"
-        )
+        self._tell(f"[{self._done}/{self._cells}] {label}: {summary} ({spent:.0f} s so far, about {left:.0f} s left)")
 
-    def _now_and_then(self, what: str) -> None:
+    def now_and_then(self, label: str, what: str) -> None:
+        """A line if there was none for a while."""
         if self._clock() - self._told >= SILENCE:
-            self._tell(f"{self._label or 'preparing'}: {what}")
+            self._tell(f"{label}: {what}")
 
     def _tell(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._told = self._clock()
 
 
-class Bars(Lines):
-    """A bar over the cells and one over the current stage, with the time left."""
+@dataclass(frozen=True, slots=True)
+class _InLines:
+    lines: Lines
+    label: str
+
+    def stage(self, name: str) -> None:
+        self.lines.now_and_then(self.label, name)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.lines.now_and_then(self.label, f"{what} {done:,} of {total:,}")
+
+    def done(self, summary: str | None = None) -> None:
+        if summary is not None:
+            self.lines.cell_done(self.label, summary)
+
+
+class Bars:
+    """A bar over the cells, and one for each that is under way, with the time left."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as Remaining
+        from rich.table import Column
 
-        super().__init__(console)
+        self.lines = Lines(console)
         self.bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -109,26 +139,54 @@ class Bars(Lines):
             transient=True,
         )
         self._all = self.bars.add_task("cells", total=None)
-        self._stage = self.bars.add_task("prepare", total=None)
+        self._preparation = _Bar(self, "")
+        self._preparation.stage("prepare")
 
-    def plan(self, cells: int) -> None:
-        super().plan(cells)
-        self.bars.update(self._all, total=cells)
+    def note(self, text: str) -> None:
+        self.lines.note(text)
 
     def stage(self, name: str) -> None:
-        self._begin(name)
+        self._preparation.stage(name)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        if self.bars.tasks[1].description != f"{self._label} {what}".strip():
-            self._begin(what)
-        self.bars.update(self._stage, completed=done, total=total)
+        self._preparation.progress(what, done, total)
 
-    def cell_done(self, summary: str) -> None:
-        super().cell_done(summary)
+    def plan(self, cells: int) -> None:
+        self.lines.plan(cells)
+        self.bars.reset(self._all, total=cells)
+        self._preparation.done()
+
+    def begin(self, label: str) -> Work:
+        return _Bar(self, label)
+
+    def cell_done(self, label: str, summary: str) -> None:
+        """A line above the bars."""
+        self.lines.cell_done(label, summary)
         self.bars.advance(self._all)
 
-    def _begin(self, what: str) -> None:
-        self.bars.reset(self._stage, description=f"{self._label} {what}".strip(), total=None)
+
+class _Bar:
+    """The bar of one piece of work; it starts anew with each stage."""
+
+    def __init__(self, of: Bars, label: str) -> None:
+        self._of = of
+        self._label = label
+        self._what = ""
+        self._id: TaskID = of.bars.add_task(label, total=None)
+
+    def stage(self, name: str) -> None:
+        self._what = name
+        self._of.bars.reset(self._id, description=f"{self._label} {name}".strip(), total=None)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        if what != self._what:
+            self.stage(what)
+        self._of.bars.update(self._id, completed=done, total=total)
+
+    def done(self, summary: str | None = None) -> None:
+        self._of.bars.remove_task(self._id)
+        if summary is not None:
+            self._of.cell_done(self._label, summary)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from semidbench.fingerprint import core_code, module_code
 from semidbench.plugin_call import calling
 from semidbench.ranking import Placements, best_items, concatenate, place_scores, rankings_sha256
 from semidbench.resolve import ResolvedMethod
-from semidbench.store import Stage, run_stage
+from semidbench.store import Stage
 
 _PLACEMENTS, _HASH = "placements.npz", "rankings.json"
 _SCORE_BYTES = 2**26  # of scores in memory at a time
@@ -53,7 +53,7 @@ def run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage_began: Cal
         digest = rankings_sha256({task: found[task][1] for task in TASKS})
         (folder / _HASH).write_text(json.dumps({"format": 1, "sha256": digest}) + "\n", "utf-8")
 
-    return run_stage(bench.store, "ranker", inputs, make)
+    return bench.stage(bench.store, "ranker", inputs, make)
 
 
 _COLUMNS = tuple(Placements.__dataclass_fields__)

@@ -91,6 +91,7 @@ class Environment(_Record):
 
     device: str
     threads: int
+    gpus: PositiveInt = 1  # that trained the generator together; results without this field are of one, or of none
     machines: tuple[Machine, ...]
     libraries: dict[str, str]  # those of the harness, and what the row's plugins require
 

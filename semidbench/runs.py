@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from semidbench.api import Task
 from semidbench.bench import Bench, open_bench
-from semidbench.cases import Cases
-from semidbench.cell import run_scheme
+from semidbench.capacity import count_workers, measure
 from semidbench.compare import write_comparison
+from semidbench.crew import Setup, run_jobs
 from semidbench.dataset import Split
-from semidbench.device import held_threads, pick_device
+from semidbench.device import check_gpus, held_threads, pick_device
 from semidbench.errors import UserError
-from semidbench.evaluate import evaluate_ranker, evaluate_scheme
+from semidbench.jobs import plan_jobs
 from semidbench.leaderboards import Leaderboard, check_track, leaderboard, results_folder
 from semidbench.progress import Reporter, Silent
 from semidbench.published import table_rows
-from semidbench.reference import run_ranker
+from semidbench.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.registry import load_registry
 from semidbench.resolve import MissingMethod, ResolvedMethod, ResolvedScheme, resolve_ranker, resolve_scheme
-from semidbench.results import CellResult, read_cells, write_cell
+from semidbench.results import read_cells
+from semidbench.rows import cell_label, run_cell
 from semidbench.store import default_store
 from semidbench.tables import write_tables
 from semidbench.track import Track, load_track
@@ -53,6 +52,8 @@ def run(
     cache: Path | None = None,
     split: Split = "test",
     device: str = "auto",
+    jobs: int | None = None,
+    gpus: int = 1,
     skip_missing: bool = False,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -71,6 +72,9 @@ def run(
         split: "development" holds out other cases than the test, for choices during development; its
             results go to out/development/TRACK.
         device: "cpu", "cuda", or "auto" for CUDA where there is some.
+        jobs: how many cells run at a time, each in a process of its own; 1 means in this one. None: as many as cores
+            and free memory allow, on CUDA at most one for each card. On a CPU it changes no number.
+        gpus: how many graphics cards train a cell's generator together; with more than 1, cells run one at a time.
         skip_missing: leave out rows whose plugins are not installed, with a note.
 
     Raises:
@@ -84,6 +88,10 @@ def run(
     n_seeds = chosen.plan.seeds if seeds is None else seeds
     if n_seeds < 1:
         raise UserError(f"seeds must be 1 or more, not {n_seeds}")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs must be 1 or more, not {jobs}")
+    if gpus > 1 and jobs is not None and jobs > 1:
+        raise UserError(f"--gpus {gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}")
     out = out if split == "test" else out / DEVELOPMENT
     folder = results_folder(chosen.name, out)
     for cell in read_cells(folder)[:1]:  # before hours of work that could not stand beside those results
@@ -91,44 +99,38 @@ def run(
     _writable(folder)
     with held_threads(chosen.threads):
         reporter.stage("prepare the data")
-        bench = open_bench(chosen, split, data, cache or default_store(), pick_device(device), reporter.progress)
+        store, on = cache or default_store(), pick_device(device)
+        check_gpus(gpus, on)
+        bench = replace(open_bench(chosen, split, data, store, on, reporter.progress), gpus=gpus)
         for note in bench.notes:
             reporter.note(note)
-        reporter.plan((len(rows) + len(references)) * n_seeds)
-        for seed in range(n_seeds):
-            for scheme in rows:
-                _cell(scheme.name, seed, reporter, folder, partial(_run_scheme, bench, scheme, seed))
-            for ranker in references:
-                _cell(ranker.name, seed, reporter, folder, partial(_run_ranker, bench, ranker, seed))
+        planned = plan_jobs(bench, rows, references, n_seeds)
+        cells = [job for job in planned if job.kind != "embedder"]
+        capacity = measure(bench)
+        count, remark = count_workers(1 if gpus > 1 else jobs, sum(not cell.kept for cell in cells), capacity)
+        if remark:
+            reporter.note(remark)
+        if count > 1 and any(cell.kind == "scheme" and not cell.kept for cell in cells):
+            reporter.stage("tokenise the queries")  # once, before several cells want that at the same time
+            training_query_tokens(bench)
+            held_out_query_tokens(bench)
+        reporter.plan(len(cells))
+        if count == 1:
+            _one_by_one(bench, (*rows, *references), n_seeds, folder, reporter)
+        else:
+            setup = Setup(chosen, split, data, store, on, folder, bench.identity)
+            del bench  # the workers open their own
+            run_jobs(planned, setup, count, capacity.cards, reporter)
     board = leaderboard(chosen, out)
     return Run(board, folder.parent, (*write_tables(board, out), *write_comparison(board, out)))
 
 
-Finished = tuple[CellResult, Mapping[Task, Cases], bool]
-
-
-def _run_scheme(bench: Bench, scheme: ResolvedScheme, seed: int, stage: Callable[[str], None]) -> Finished:
-    stages = run_scheme(bench, scheme, seed, stage)
-    computed = any(one.computed for of in stages.by_name.values() for one in of)
-    return (*evaluate_scheme(bench, scheme, seed, stages), computed)
-
-
-def _run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage: Callable[[str], None]) -> Finished:
-    finished = run_ranker(bench, ranker, seed, stage)
-    return (*evaluate_ranker(bench, ranker, seed, finished), finished.computed)
-
-
-def _cell(
-    name: str, seed: int, reporter: Reporter, folder: Path, work: Callable[[Callable[[str], None]], Finished]
+def _one_by_one(
+    bench: Bench, rows: Sequence[ResolvedScheme | ResolvedMethod], seeds: int, folder: Path, reporter: Reporter
 ) -> None:
-    """Run one cell and write its result."""
-    reporter.cell(f"{name} seed {seed}")
-    cell, cases, computed = work(reporter.stage)
-    write_cell(folder, cell, cases)
-    k = max(cell.metrics["search"]["all"].recall)
-    found = {task: cell.metrics[task]["all"].recall[k] for task in cell.metrics}
-    shown = ", ".join(f"{task} R@{k} {'-' if value is None else f'{value:.3f}'}" for task, value in found.items())
-    reporter.cell_done(shown if computed else f"{shown} (kept)")
+    for seed in range(seeds):
+        for row in rows:
+            run_cell(bench, row, seed, folder, reporter.begin(cell_label(row.name, seed)))
 
 
 def _resolve(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock
 
@@ -43,6 +43,16 @@ class Stage:
     computed: bool
 
 
+class RunStage(Protocol):
+    """What `run_stage` and `find_stage` are to a cell."""
+
+    def __call__(self, store: Path, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None], /) -> Stage: ...
+
+
+class Unfinished(Exception):
+    """The store does not hold a stage that was looked for."""
+
+
 def default_store() -> Path:
     """`$SEMIDBENCH_CACHE`, else the user's cache folder."""
     from platformdirs import user_cache_path
@@ -70,7 +80,7 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
     Raises:
         UserError: the store cannot be written, or was written by another version of its format.
     """
-    key = key_hash({"format": FORMAT, "stage": name, "inputs": inputs})
+    key = _key(name, inputs)
     final, unfinished = store / name / key, store / "unfinished" / f"{name}-{key}"
     if (found := _read(final, key)) is not None:
         return found
@@ -106,6 +116,23 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return Stage(final, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=True)
+
+
+def find_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Stage:
+    """As `run_stage`, but computes nothing.
+
+    Raises:
+        Unfinished: the store does not hold it.
+        UserError: what it holds is damaged.
+    """
+    key = _key(name, inputs)
+    if (found := _read(store / name / key, key)) is None:
+        raise Unfinished(name)
+    return found
+
+
+def _key(name: str, inputs: Mapping[str, Any]) -> str:
+    return key_hash({"format": FORMAT, "stage": name, "inputs": inputs})
 
 
 def _read(folder: Path, key: str) -> Stage | None:

@@ -1,7 +1,7 @@
 """The inside of a T5 without its bookkeeping, for decoding: the same modules and weights as transformers' own forward.
 
-transformers' layer norm and its GELU are chains of elementwise operations, each a pass over memory; torch has both in
-one kernel. Equal to transformers' forward to rounding (tests/test_t5_layers.py). No dropout: not for training.
+transformers' layer norm and its GELU are chains of elementwise operations, each a pass over memory; here the norm
+takes three passes and GELU one. Equal to transformers' forward to rounding (tests/test_t5_layers.py). No dropout.
 """
 
 from __future__ import annotations
@@ -42,8 +42,18 @@ def padding_mask(mask: torch.Tensor) -> torch.Tensor:
 
 
 def norm(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """T5's layer norm: no mean is taken away, no bias."""
+    """T5's layer norm: no mean is taken away, no bias. torch has it in one kernel on CUDA only."""
+    if hidden.device.type == "cpu":
+        normed: torch.Tensor = (hidden * inverse_length(hidden, layer.variance_epsilon)).mul_(layer.weight)
+        return normed
     return functional.rms_norm(hidden, layer.weight.shape, layer.weight, layer.variance_epsilon)
+
+
+def inverse_length(hidden: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """1 / sqrt(mean(hidden^2) + epsilon) over the last axis, which is kept."""
+    length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
+    inverse: torch.Tensor = length.square_().div_(hidden.shape[-1]).add_(epsilon).rsqrt_()
+    return inverse
 
 
 def feed_forward(layer: Any, hidden: torch.Tensor) -> torch.Tensor:

@@ -91,7 +91,8 @@ def log_probabilities(model: T5ForConditionalGeneration, hidden: torch.Tensor, f
     """
     parts = []
     for part in torch.split(hidden, max(32, _LOGITS[hidden.device.type] // model.config.vocab_size)):
-        logits = model.lm_head(part).float()
+        with torch.autocast(hidden.device.type, enabled=False):  # bfloat16 would tie scores by the dozen
+            logits = model.lm_head(part.float())
         chosen, highest = logits[:, first : first + count].clone(), logits.amax(dim=1, keepdim=True)
         parts.append(chosen - highest - logits.sub_(highest).exp_().sum(dim=1, keepdim=True).log_())
     return torch.cat(parts)

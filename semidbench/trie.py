@@ -34,9 +34,7 @@ class DistinctIds:
 
 
 def distinct_ids(codes: Ints) -> DistinctIds:
-    """Group items by ID: `codes` int64 (N, L), none negative."""
-    if not len(codes):
-        return DistinctIds(codes, np.zeros(0, np.int64))
+    """Group items by ID: `codes` int64 (N, L), N > 0, none negative."""
     keys = _keys(codes)
     order = np.argsort(keys[0], kind="stable") if len(keys) == 1 else np.lexsort(keys[::-1])
     new = np.ones(len(codes), bool)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semidbench import decoder, track
+from semidbench import decoder, t5_tree, track
 from semidbench.decoder import decode, search
 from semidbench.errors import UserError
 from semidbench.examples import TokenRows
@@ -78,35 +79,61 @@ def test_search_equals_the_plain_search(
                 assert [i for i, _ in ours] == [i for i, _ in theirs]
 
 
-def test_batches_do_not_change_results_and_order_is_kept() -> None:
+def quiet(*_: object) -> None: ...
+
+
+def prompts_of(lengths: np.ndarray[Any, Any], rng: np.random.Generator) -> TokenRows:
+    return TokenRows(rng.integers(3, 40, lengths.sum()).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def small_catalogue(rng: np.random.Generator) -> DistinctIds:
+    return distinct_ids(rng.integers(0, 4, (30, 2)))
+
+
+def small_decode(
+    model: Any, rows: TokenRows, distinct: DistinctIds, progress: Callable[[str, int, int], None] = quiet
+) -> decoder.BeamLists:
+    section = track.Decoding(beams=6, groups=3, diversity_penalty=0.25)
+    trie = build_trie(distinct, (4, 4))
+    return decode(model, rows, trie, (40, 44), section, device="cpu", progress=progress)
+
+
+def test_batches_do_not_change_results_and_order_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    lengths = rng.integers(1, 9, 50)
-    rows = prompts_of(lengths, rng)
-    distinct = distinct_ids(rng.integers(0, 4, (30, 2)))
-    model, section = tiny_generator(8), track.Decoding(beams=6, groups=3, diversity_penalty=0.25)
+    rows, distinct, model = prompts_of(rng.integers(1, 9, 50), rng), small_catalogue(rng), tiny_generator(8)
+    whole = small_decode(model, rows, distinct)
     seen: list[tuple[int, int]] = []
-    together = decode(
-        model,
-        rows,
-        build_trie(distinct, (4, 4)),
-        (40, 44),
-        section,
-        device="cpu",
-        progress=lambda _, done, total: seen.append((done, total)),
-    )
-    assert seen[-1] == (50, 50)
+    monkeypatch.setattr(t5_tree, "_ENCODED_TOKENS", 20)  # a few prompts through the encoder at a time,
+    monkeypatch.setitem(t5_tree._LOGITS, "cpu", 1)  # 32 prefixes through the output layer,
+    monkeypatch.setitem(decoder._MOST_PROMPTS, "cpu", 7)  # 7 prompts in a batch,
+    monkeypatch.setattr(decoder, "_PREFIXES", 5)
+    parts = small_decode(model, rows, distinct, lambda _, done, total: seen.append((done, total)))
+    assert seen == [*((done, 50) for done in range(7, 50, 7)), (50, 50)]
+    np.testing.assert_array_equal(parts.ids, whole.ids)
+    np.testing.assert_allclose(parts.scores, whole.scores, atol=1e-5)
     for at in range(0, 50, 7):
-        alone = TokenRows(rows.flat[rows.offsets[at] : rows.offsets[at + 1]], np.array([0, lengths[at]]))
-        single = decode(
-            model,
-            alone,
-            build_trie(distinct, (4, 4)),
-            (40, 44),
-            section,
-            device="cpu",
-            progress=lambda *_: None,
-        )
-        np.testing.assert_allclose(single.scores[0], together.scores[at], atol=1e-5)
+        alone = TokenRows(rows.flat[rows.offsets[at] : rows.offsets[at + 1]], np.array([0, rows.lengths[at]]))
+        single = small_decode(model, alone, distinct)
+        np.testing.assert_array_equal(single.ids[0], whole.ids[at])
+        np.testing.assert_allclose(single.scores[0], whole.scores[at], atol=1e-5)
+
+
+def test_a_batch_holds_fewer_prompts_the_more_memory_one_takes() -> None:
+    model = tiny_generator(8)
+
+    def at_once(longest: int = 40, sizes: tuple[int, ...] = (64, 64), beams: int = 60) -> int:
+        return decoder._prompts_at_once(model, longest, sizes, beams, "cpu")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder, "_MEMORY", 2**24)
+        assert 1 < at_once() < 256
+        assert at_once(longest=4000) < at_once()
+        assert at_once(beams=600) < at_once()
+        assert at_once(sizes=(64,) * 8) < at_once()
+        assert at_once(sizes=(64, 4096)) < at_once()
+        assert at_once(sizes=(4096,)) > at_once(sizes=(64, 4096))  # the root is one prefix
+        patch.setattr(decoder, "_MEMORY", 1)
+        assert at_once() == 1
 
 
 def test_fewer_ids_than_beams_leaves_beams_unused() -> None:
@@ -125,23 +152,14 @@ def test_fewer_ids_than_beams_leaves_beams_unused() -> None:
     assert torch.isinf(scores[0][2:]).all()
 
 
-def prompts_of(lengths: np.ndarray[Any, Any], rng: np.random.Generator) -> TokenRows:
-    return TokenRows(rng.integers(3, 40, lengths.sum()).astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
-
-
-def small_catalogue(rng: np.random.Generator) -> DistinctIds:
-    return distinct_ids(rng.integers(0, 4, (30, 2)))
-
-
-def small_decode(model: Any, rows: TokenRows, distinct: DistinctIds) -> decoder.BeamLists:
-    section = track.Decoding(beams=6, groups=3, diversity_penalty=0.25)
-    trie = build_trie(distinct, (4, 4))
-    return decode(model, rows, trie, (40, 44), section, device="cpu", progress=lambda *_: None)
-
-
 @pytest.mark.parametrize(
     "full",
-    [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    [
+        torch.OutOfMemoryError("CUDA"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
 )
 def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch, full: Exception

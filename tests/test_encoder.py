@@ -142,7 +142,15 @@ def test_encodings_are_the_callers_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"\x93NUMPY\x01\x00v\x00{'descr'", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", b"garbage"]
+    "damage",
+    [
+        b"",
+        b"\x93NUMPY\x01\x00v\x00{'descr'",
+        b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ",
+        b"garbage",
+        b"\x93NUMPY\x01\x00\x0a\x00{'descr': (",  # numpy passes on what Python's own parser raises
+        b"\x93NUMPY\x01\x00\x0a\x00if x:\n  a\n b\n",
+    ],
 )
 def test_a_damaged_file_is_made_again(tmp_path: Path, damage: bytes) -> None:
     first = lsa(tmp_path).encode(TEXTS)

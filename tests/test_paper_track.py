@@ -73,7 +73,7 @@ def done(place: Path) -> Run:
 
 def run_here(place: Path, cache: Path, out: Path, rows: Sequence[str] = (ROW,), reporter: Silent | None = None) -> Run:
     track = str(place / "paper-tiny.toml")
-    return run(track, rows, 1, data=place / "data", out=out, cache=cache, device="cpu", reporter=reporter)
+    return run(track, rows, 1, data=place / "data", out=out, cache=cache, device="cpu", jobs=1, reporter=reporter)
 
 
 def test_from_zip_to_table(done: Run) -> None:

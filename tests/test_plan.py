@@ -181,6 +181,7 @@ def test_json_and_table(smoke: Plan) -> None:
     assert "counted in the data" in text
     assert "2,179" in text
     assert "all generators" in text
+    assert "one cell after the other; --jobs divides it" in text
     assert "fine-tunings" not in text
     tuning = dataclasses.replace(smoke, tunings=20)
     console.print(to_rich(tuning))

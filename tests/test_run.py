@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def smoke(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return semidbench.run("smoke", out=tmp_path_factory.mktemp("out"), cache=cache)
+    return semidbench.run("smoke", out=tmp_path_factory.mktemp("out"), cache=cache, jobs=1)
 
 
 class Notebook(Silent):
@@ -48,8 +48,8 @@ class Notebook(Silent):
     def note(self, text: str) -> None:
         self.lines.append(text)
 
-    def cell_done(self, summary: str) -> None:
-        self.lines.append(summary)
+    def done(self, summary: str | None = None) -> None:
+        self.lines.append(str(summary))
 
 
 def cli(*words: str, cache: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +83,7 @@ def test_a_second_run_computes_nothing_and_writes_the_same_bytes(smoke: Any, cac
 
 
 def test_from_an_empty_cache_every_number_repeats_to_the_bit(smoke: Any, tmp_path: Path) -> None:
-    again = run("smoke", [ROW], 1, out=tmp_path / "out", cache=tmp_path / "cache")
+    again = run("smoke", [ROW], 1, out=tmp_path / "out", cache=tmp_path / "cache", jobs=1)
 
     def of(folder: Path) -> Any:
         return next(cell for cell in read_cells(folder / "results") if cell.name == ROW)
@@ -207,7 +207,7 @@ def test_nothing_that_a_plugin_is_handed_holds_test_data(tmp_path: Path, monkeyp
     monkeypatch.setattr("semidbench.runs.leaderboard", lambda *_: None)
     monkeypatch.setattr("semidbench.runs.write_tables", lambda *_: [])
     monkeypatch.setattr("semidbench.runs.write_comparison", lambda *_: [])
-    done = run("smoke", ["spy/spy/spy"], 1, out=tmp_path / "out", cache=tmp_path / "cache")
+    done = run("smoke", ["spy/spy/spy"], 1, out=tmp_path / "out", cache=tmp_path / "cache", jobs=1)
     assert len(Spy.handed) == 9
     assert not has_canary(Spy.handed)
     bench = open_bench(track, "test", None, tmp_path / "cache", "cpu", lambda *_: None)
@@ -227,6 +227,7 @@ def test_nothing_that_a_plugin_is_handed_holds_test_data(tmp_path: Path, monkeyp
         (("run", "--track", "smoke", "--scheme", "search[epoch=1]/rq-kmeans/shared"), "Did you mean 'epochs'?"),
         (("run", "--track", "smoke", "--table", "1", "--scheme", "content/rq-kmeans/shared"), "--table names the rows"),
         (("run", "--track", "smoke", "--seeds", "0"), "seeds must be 1 or more, not 0"),
+        (("run", "--track", "smoke", "--jobs", "0"), "jobs must be 1 or more, not 0"),
         (("run", "--track", "smoke", "--data", "somewhere"), "reads no files"),
         (("run", "--track", "ml-small"), "--data DIR must hold"),
         (("run", "--track", "ml-small", "--data", "nowhere"), "nowhere does not exist"),

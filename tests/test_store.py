@@ -3,6 +3,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,12 +84,20 @@ def test_code_hashes_follow_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     plain = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.stem) or plain(path))
-    core_code.cache_clear()
+    fingerprint.core_code.cache_clear()
+    fingerprint._read.cache_clear()
     core_code("decoder")
     assert {"decoder", "t5_tree", "trie", "track", "errors"} <= set(read)
     assert "tables" not in read
     assert "cli" not in read
     fingerprint.core_code.cache_clear()
+
+
+def test_hashing_code_imports_none_of_it() -> None:
+    code = "import sys; from semidbench.fingerprint import core_code; core_code('evaluate'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "semidbench.fingerprint" in loaded
+    assert not {"torch", "transformers", "numpy", "semidbench.evaluate"} & set(loaded)
 
 
 def test_an_edited_plugin_has_another_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import T5Config, T5ForConditionalGeneration
 
-from semidbench import track
+from semidbench import track, training
 from semidbench.errors import UserError
 from semidbench.examples import Examples, TokenRows
 from semidbench.generator import add_tokens, is_tied, load_generator, save_generator
-from semidbench.training import length_bucketed_batches, train
+from semidbench.training import blocks_of_like_length, random_batches, train
 from tests.tiny import tiny_generator
 
 SECTION = track.Training(
@@ -36,18 +37,26 @@ def quiet(*_: object) -> None: ...
 
 @given(st.integers(1, 700), st.integers(1, 9), st.integers(0, 5))
 def test_batches_hold_every_row_once(rows: int, batch: int, seed: int) -> None:
-    lengths = np.random.default_rng(seed).integers(1, 40, rows)
-    batches = length_bucketed_batches(lengths, batch, np.random.default_rng(seed))
+    batches = random_batches(rows, batch, np.random.default_rng(seed))
     assert sorted(np.concatenate(batches).tolist()) == list(range(rows))
-    assert all(len(part) <= batch for part in batches)
-    assert sum(len(part) < batch for part in batches) <= 1
+    assert [len(part) for part in batches[:-1]] == [batch] * (len(batches) - 1)
+    assert 1 <= len(batches[-1]) <= batch
 
 
-def test_batches_waste_little_padding() -> None:
-    lengths = np.random.default_rng(0).integers(4, 60, 6000)
-    batches = length_bucketed_batches(lengths, 64, np.random.default_rng(1))
-    padded = sum(len(part) * lengths[part].max() for part in batches)
-    assert padded < 1.05 * lengths.sum()
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=70), st.sampled_from([1, 300, 5000, 2**62]))
+def test_blocks_cost_least_of_all_cuts(drawn: list[int], alone: int) -> None:
+    lengths = np.sort(np.array(drawn))
+    possible = list(range(8, len(lengths), 8))
+
+    def cost(cuts: tuple[int, ...]) -> int:
+        edges = [0, *cuts, len(lengths)]
+        return sum(alone + (end - start) * int(lengths[end - 1]) ** 2 for start, end in pairwise(edges))
+
+    blocks = blocks_of_like_length(lengths, alone)
+    assert [block.start for block in blocks] == [0, *(block.stop for block in blocks[:-1])]
+    assert blocks[-1].stop == len(lengths)
+    every = [cuts for count in range(len(possible) + 1) for cuts in combinations(possible, count)]
+    assert cost(tuple(block.stop for block in blocks[:-1])) == min(map(cost, every))
 
 
 def test_training_learns_and_repeats_to_the_bit() -> None:
@@ -159,18 +168,34 @@ def test_another_seed_gives_other_bits() -> None:
     assert not torch.equal(a.shared.weight, b.shared.weight)
 
 
-def test_first_step_equals_plain_adamw_on_the_same_batch() -> None:
-    model, plain = tiny_generator(8, dropout=0.0), tiny_generator(8, dropout=0.0)
-    section = SECTION.model_copy(update={"epochs": 1, "batch": 64, "schedule": "constant", "warmup": 0.0})
-    rows = examples()
-    loss = train(model, rows, section, seed=0, device="cpu", progress=quiet)[0]
-    tokens, mask = (torch.from_numpy(array) for array in rows.prompts.padded(np.arange(40)))
-    expected = plain(input_ids=tokens, attention_mask=mask, labels=torch.from_numpy(rows.labels)).loss
-    expected.backward()
-    torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
-    torch.optim.AdamW(plain.parameters(), lr=0.01, weight_decay=0.01).step()
-    assert loss == pytest.approx(expected.item(), abs=1e-5)
-    torch.testing.assert_close(model.shared.weight, plain.shared.weight, atol=1e-4, rtol=1e-3)
+def test_the_loss_curve_is_that_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_ROWS", 8)  # padding is left out
+    monkeypatch.setattr(training, "_STEP", 2)
+    monkeypatch.setitem(training._BLOCK, "cpu", 1)
+    model, plain = tiny_generator(8, dropout=0.0), tiny_generator(8, dropout=0.0).train()
+    section, rows, curve = SECTION.model_copy(update={"epochs": 6}), examples(), list[float]()
+    losses = train(model, rows, section, seed=3, device="cpu", progress=quiet)
+
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay)
+    rng = np.random.default_rng(3)
+    torch.manual_seed(3)
+    for epoch in range(section.epochs):
+        total = 0.0
+        for number, batch in enumerate(random_batches(len(rows), section.batch, rng)):
+            step = 5 * epoch + number
+            optimizer.param_groups[0]["lr"] = section.learning_rate * (step / 3 if step < 3 else (30 - step) / 27)
+            tokens, mask = (torch.from_numpy(array) for array in rows.prompts.padded(batch))
+            loss = plain(input_ids=tokens, attention_mask=mask, labels=torch.from_numpy(rows.labels[batch])).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(plain.parameters(), section.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            total += loss.item() * len(batch) / len(rows)
+        curve.append(total)
+    assert losses == pytest.approx(curve, abs=1e-4)
+    assert curve[-1] < 0.9 * curve[0]
+    for name, weight in plain.named_parameters():
+        torch.testing.assert_close(model.get_parameter(name), weight, atol=1e-3, rtol=1e-3, msg=name)
 
 
 @pytest.mark.parametrize("tied", [True, False])

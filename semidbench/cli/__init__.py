@@ -12,6 +12,8 @@ from semidbench.errors import UserError, one_line
 for command in ("run", "plan", "leaderboard", "compare", "aa", "data", "data_queries", "inspect", "list"):
     import_module(f"semidbench.cli.{command}")
 
+_INTERRUPTED = 130  # what typer makes of an interrupt
+
 
 def main() -> None:
     """Entry point: a `UserError` is one line on stderr and exit code 2."""
@@ -20,6 +22,7 @@ def main() -> None:
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("interrupted: finished stages are kept, the same command goes on from there", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            print("interrupted: finished stages are kept, the same command goes on from there", file=sys.stderr)
+        raise

@@ -26,7 +26,8 @@ def plan(
 ) -> None:
     """Say what a run will cost before it starts: cells, tokens, disk, and hours on this machine.
 
-    The hours come from about a minute of training steps and decoding in the generator's shape.
+    The hours come from about a minute of training steps and decoding in the generator's shape. They are one process's,
+    cell after cell: run --jobs divides them.
 
     \b
     semidbench plan --track paper

@@ -43,6 +43,16 @@ def run(
         typer.Option(help="development: other held-out cases, for choices while a scheme is being made."),
     ] = "test",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: CUDA where there is some.")] = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Cells at a time, each in a process of its own; on a CPU it changes no number. Default: as many as "
+            "cores and free memory allow, on CUDA at most one for each card. A higher number is taken, with a note.",
+        ),
+    ] = None,
+    gpus: Annotated[
+        int, typer.Option(help="Graphics cards that train each generator together; cells then run one at a time.")
+    ] = 1,
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Leave out rows whose plugins are not installed.")
     ] = False,
@@ -79,6 +89,8 @@ def run(
                 cache=cache,
                 split=split,
                 device=device,
+                jobs=jobs,
+                gpus=gpus,
                 skip_missing=skip_missing,
                 reporter=reporter,
             )
@@ -88,7 +100,7 @@ def run(
         console.print(str(error), markup=False, soft_wrap=True)
         if not typer.confirm("Leave out what is missing and run the rest?", err=True):
             raise
-        return run(track, scheme, table, seeds, data, out, cache, split, device, True, traceback)
+        return run(track, scheme, table, seeds, data, out, cache, split, device, jobs, gpus, True, traceback)
     _show(Console(), done)
 
 

@@ -70,7 +70,9 @@ def test_the_guides_track_runs_by_its_path(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text(text)
     data = write_world(tmp_path / "data")
-    done = run(str(own), ["content/rq-kmeans/shared"], 1, data=data, out=tmp_path / "out", cache=tmp_path / "cache")
+    done = run(
+        str(own), ["content/rq-kmeans/shared"], 1, data=data, out=tmp_path / "out", cache=tmp_path / "cache", jobs=1
+    )
     assert done.folder == tmp_path / "out" / "my-track"
     board = leaderboard(str(own), tmp_path / "out")
     assert [row.name for row in board.rows] == ["content/rq-kmeans/shared"]

@@ -1,0 +1,31 @@
+"""Other processes, waited for with a deadline."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+
+def gone(pid: int, within: float = 10) -> bool:
+    """Whether a process ends, and is waited for, in time."""
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def wait_for(mark: Path, process: subprocess.Popen[Any], within: float = 60) -> None:
+    """Until the file is there; it is an error if the process ends before, or takes longer."""
+    until = time.monotonic() + within
+    while not mark.exists():
+        if process.poll() is not None or time.monotonic() > until:
+            process.kill()
+            raise AssertionError(f"no {mark.name}: the process has exit code {process.poll()}")
+        time.sleep(0.01)
