@@ -1,0 +1,84 @@
+"""Linear layers through oneDNN beside torch's own, forward and with gradients.
+
+python -m benchmarks.linear
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from tabulate import tabulate
+from torch import nn
+
+from benchmarks.measure import machine, medians
+from semidbench.linear import linear
+
+SHAPES = {  # rows, in, out
+    "ml-small, attention": (4096, 64, 64),
+    "ml-small, feed-forward": (4096, 64, 256),
+    "width-128, feed-forward": (2048, 128, 512),
+    "flan-t5-base, attention": (1024, 768, 768),
+    "flan-t5-base, feed-forward": (1024, 768, 2048),
+    "flan-t5-base, output layer": (32, 768, 32640),
+}
+
+
+def seconds(layer: nn.Linear, rows: torch.Tensor, above: torch.Tensor | None) -> float:
+    """Of one product, or of one with both its gradients."""
+    layer.weight.grad = rows.grad = None
+    started = time.perf_counter()
+    product = layer(rows)
+    if above is not None:
+        product.backward(above)
+    return time.perf_counter() - started
+
+
+def ratio(layers: dict[str, nn.Linear], rows: torch.Tensor, above: torch.Tensor | None, repetitions: int) -> list[str]:
+    """GFLOP a second of each, and oneDNN's over torch's own."""
+    operations = 2 * rows.numel() * layers["torch"].out_features * (1 if above is None else 3) / 1e9
+    timers: dict[str, Callable[[], float]] = {
+        name: partial(seconds, layer, rows, above) for name, layer in layers.items()
+    }
+    medians(timers, 2)  # warm
+    found = medians(timers, repetitions)
+    speeds = [f"{operations / found[name]:.0f}" for name in layers]
+    return [*speeds, f"{found['torch'] / found['oneDNN']:.2f}"]
+
+
+def main() -> None:
+    """Print a row for each shape."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.linear", description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--repetitions", type=int, default=25, help="default: %(default)s")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    table = []
+    for name, (count, width, out) in SHAPES.items():
+        own = nn.Linear(width, out, bias=False)
+        layers = {"torch": own, "oneDNN": linear(own.weight)}
+        above = torch.randn(count, out)
+        with torch.inference_mode():
+            forward = ratio(layers, torch.randn(count, width), None, options.repetitions)
+        both = ratio(layers, torch.randn(count, width, requires_grad=True), above, options.repetitions)
+        table.append([name, f"{count} x {width} x {out}", *forward, *both])
+    headers = [
+        "layer",
+        "rows x in x out",
+        "torch, GFLOP/s",
+        "oneDNN",
+        "ratio",
+        "with gradients: torch",
+        "oneDNN",
+        "ratio",
+    ]
+    print(tabulate(table, headers, tablefmt="pipe", disable_numparse=True))
+    print(f"\nMedians of {options.repetitions}. {machine(options.threads)}.")
+
+
+if __name__ == "__main__":
+    main()

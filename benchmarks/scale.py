@@ -1,0 +1,201 @@
+"""Significance and leaderboard at the paper's size: 20 schemes x 5 seeds, made-up placements of all its queries.
+
+    python -m benchmarks.scale
+    python -m benchmarks.scale --keep FOLDER     # makes them once, measures them again next time
+
+Each repetition is a process of its own, so that its seconds and its peak memory are those of the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semidbench.api import Task
+from semidbench.cases import Cases
+from semidbench.leaderboards import results_folder
+from semidbench.ranking import Placements
+from semidbench.results import (
+    CellResult,
+    DatasetStamp,
+    Environment,
+    Machine,
+    TrackStamp,
+    protocol_sha256,
+    write_cell,
+)
+from semidbench.scoring import compute_metrics
+from semidbench.track import Track, load_track
+
+TRACK = "paper"
+MARKER = "made-up-by-benchmarks-scale"  # in the results' folder
+_COMMAND = "from semidbench.cli import main; main()"
+COMMANDS = {
+    "leaderboard": ["leaderboard", "--format", "json"],
+    "compare with the paper": ["compare", "--format", "json"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is made: the paper's numbers by default."""
+
+    schemes: int = 20
+    seeds: int = 5
+    items: int = 62_138
+    queries_per_item: int = 10
+    users: int = 160_000
+
+    @property
+    def queries(self) -> int:
+        return self.items * self.queries_per_item + self.users
+
+
+def main() -> None:
+    """Print the table."""
+    wanted = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in Size.__dataclass_fields__:
+        wanted.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Size(), name))
+    wanted.add_argument("--repetitions", type=int, default=5)
+    wanted.add_argument("--keep", type=Path, help="a folder for the results; a temporary one if not named")
+    given = vars(wanted.parse_args())
+    repetitions, keep = given.pop("repetitions"), given.pop("keep")
+    size = Size(**given)
+    with tempfile.TemporaryDirectory() as temporary:
+        out = keep or Path(temporary)
+        began = time.monotonic()
+        _mark(size, results_folder(TRACK, out))
+        made = _make(size, out)
+        if made:
+            print(f"made {made} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
+        mib = sum(path.stat().st_size for path in results_folder(TRACK, out).iterdir()) / 2**20
+        print(f"{size.schemes} schemes x {size.seeds} seeds x {size.queries:,} queries, {mib:.0f} MiB on disk\n")
+        print("| command | seconds | peak GiB |\n| --- | ---: | ---: |")
+        for name, arguments in COMMANDS.items():
+            runs = [_measured([*arguments, "--track", TRACK, "--out", str(out)]) for _ in range(repetitions)]
+            seconds, gib = (median(column) for column in zip(*runs, strict=True))
+            print(f"| {name} | {seconds:.1f} | {gib:.2f} |")
+        from benchmarks.measure import machine  # torch's memory would count as a child's, which begins as a copy
+
+        print(f"\nMedians of {repetitions}. {machine()}.")
+
+
+def _mark(size: Size, folder: Path) -> None:
+    """Leave a file that says what the folder's results are made up from.
+
+    Raises:
+        SystemExit: it says another size, or there are results that this script did not make.
+    """
+    marker, says = folder / MARKER, json.dumps({"version": 1} | asdict(size), indent=2) + "\n"
+    if not folder.exists() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        marker.write_text(says, "utf-8")
+    elif not marker.is_file() or marker.read_text("utf-8") != says:
+        found = f"says another size than {size}" if marker.is_file() else "is not there: these are not made-up results"
+        raise SystemExit(f"{marker} {found}. Take another folder with --keep, or delete {folder}")
+
+
+def _make(size: Size, out: Path) -> int:
+    """Write the cells that are not there; how many."""
+    track, folder = load_track(TRACK), results_folder(TRACK, out)
+    wanted = size.schemes * size.seeds - len(list(folder.glob("*.json")))
+    if wanted:
+        cells = list(product(range(size.schemes), range(size.seeds)))
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+            list(pool.map(partial(_make_cell, track, size, folder), cells))
+    return wanted
+
+
+def _make_cell(track: Track, size: Size, folder: Path, numbers: tuple[int, int]) -> None:
+    """One cell; the schemes differ little in how often they find a target, as neighbours in a table do."""
+    scheme, seed = numbers
+    rng = np.random.default_rng([scheme, seed])
+    targets = np.random.default_rng(0).integers(0, size.items, size.users)  # the same for every cell
+    items = np.repeat(np.arange(size.items), size.queries_per_item)
+    head = size.items // 100
+    rate = 0.1 + 0.005 * scheme + 0.001 * rng.standard_normal()
+    cases: dict[Task, Cases] = {
+        "search": Cases(_placed(len(items), 2 * rate, rng), items.astype(np.int32), items < head),
+        "rec": Cases(_placed(size.users, rate, rng), np.arange(size.users, dtype=np.int32), targets < head),
+    }
+    cell = CellResult(
+        kind="scheme",
+        track=TrackStamp(name=track.name, version=track.version, protocol_sha256=protocol_sha256(track)),
+        split="test",
+        name=f"{(*track.plan.rows, *(f'-/-/made-up-{i}' for i in range(size.schemes)))[scheme]}",
+        dataset=_dataset(size),
+        models={},
+        options={},
+        seed=seed,
+        metrics=compute_metrics(cases, track.evaluation),
+        id_table_sha256="0" * 64,
+        rankings_sha256="0" * 64,
+        distributions=(),
+        environment=Environment(
+            device="cpu", threads=1, machines=(Machine(python="", platform="", cpu=""),), libraries={}
+        ),
+        timings={},
+        peak_memory_mib=0,
+    )
+    write_cell(folder, cell, cases)
+
+
+def _placed(queries: int, rate: float, rng: np.random.Generator) -> Placements:
+    """Lists of 20 to 40 IDs, 1.4 items each; a target that is found stands near the top."""
+    found = rng.random(queries) < rate
+    rank = np.where(found, np.minimum(rng.geometric(0.1, queries), 40), 0)
+    n_ids = np.maximum(rank, rng.integers(20, 41, queries))
+    columns: list[NDArray[np.int64]] = [
+        np.where(found, rank + rng.binomial(rank, 0.4), 0),
+        np.where(found, rng.geometric(0.7, queries), 0),
+        rank,
+        n_ids,
+        n_ids + rng.binomial(n_ids, 0.4),
+    ]
+    return Placements(*(column.astype(np.int32) for column in columns))
+
+
+def _dataset(size: Size) -> DatasetStamp:
+    return DatasetStamp(
+        sha256="0" * 64,
+        items=size.items,
+        users=size.users,
+        train_interactions=7 * size.users,
+        train_queries=size.items * size.queries_per_item,
+        test_users=size.users,
+        test_queries=size.items * size.queries_per_item,
+        shared_query_share=0,
+        query_recall_ceiling=1,
+        load=1,
+        seen_item_share=1,
+    )
+
+
+def _measured(arguments: list[str]) -> tuple[float, float]:
+    """Seconds and peak GiB of a semidbench command in a process of its own."""
+    began = time.monotonic()
+    child = subprocess.Popen([sys.executable, "-c", _COMMAND, *arguments], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"semidbench {' '.join(arguments)} ended with {child.returncode}")
+    return time.monotonic() - began, usage.ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    main()
