@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import T5ForConditionalGeneration
 
+from semidbench import generator
 from semidbench.api import Floats, Ints
 from semidbench.examples import TokenRows
 from semidbench.vocabulary import END_ID, PAD_ID
@@ -54,28 +55,17 @@ SHAPES = {
 
 def random_t5(shape: Shape, seed: int) -> T5ForConditionalGeneration:
     """An untied T5 in float32 whose logits have a deviation of about 1."""
-    config = T5Config(
-        vocab_size=shape.vocabulary,
-        d_model=shape.d_model,
-        d_kv=shape.d_kv,
-        d_ff=shape.d_ff,
-        num_layers=shape.layers,
-        num_decoder_layers=shape.layers,
-        num_heads=shape.heads,
-        feed_forward_proj=shape.feed_forward,
-        dropout_rate=0.0,
-        tie_word_embeddings=False,
-        pad_token_id=PAD_ID,
-        eos_token_id=END_ID,
-        decoder_start_token_id=PAD_ID,
-    )
-    config._attn_implementation = "eager"  # as semidbench's own generators
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = T5ForConditionalGeneration(config).eval()
-        weight = torch.randn(shape.vocabulary, shape.d_model) * shape.d_model**-0.5
-    model.lm_head.weight = torch.nn.Parameter(weight)
-    return model
+    t5 = {
+        "d_model": shape.d_model,
+        "d_kv": shape.d_kv,
+        "d_ff": shape.d_ff,
+        "num_layers": shape.layers,
+        "num_decoder_layers": shape.layers,
+        "num_heads": shape.heads,
+        "feed_forward_proj": shape.feed_forward,
+        "dropout_rate": 0.0,
+    }
+    return generator.random_t5(t5, shape.vocabulary, seed).eval()
 
 
 def catalogue(shape: Shape, seed: int) -> Ints:

@@ -8,7 +8,9 @@ and loaded, here: every old logit stays as it was.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -27,21 +29,32 @@ _COPIES = _INPUTS[1:]
 
 
 def new_generator(section: track.ScratchGenerator, vocabulary: int, seed: int) -> T5ForConditionalGeneration:
+    """A T5 of a track's shape with random weights, as `random_t5`."""
+    shape = {
+        "d_model": section.d_model,
+        "d_kv": section.d_model // section.heads,
+        "d_ff": section.d_ff,
+        "num_layers": section.encoder_layers,
+        "num_decoder_layers": section.decoder_layers,
+        "num_heads": section.heads,
+        "feed_forward_proj": section.feed_forward,
+        "dropout_rate": section.dropout,
+    }
+    return random_t5(shape, vocabulary, seed)
+
+
+def random_t5(shape: Mapping[str, Any], vocabulary: int, seed: int) -> T5ForConditionalGeneration:
     """A T5 with random weights and an untied output layer.
 
     transformers draws untied output weights with deviation 1, which at the first step gives logits of
     deviation sqrt(d_model); from scratch 1/sqrt(d_model) trains better.
+
+    Args:
+        shape: what `T5Config` takes, but vocabulary, tokens and tying.
     """
     config = T5Config(
+        **shape,
         vocab_size=vocabulary,
-        d_model=section.d_model,
-        d_kv=section.d_model // section.heads,
-        d_ff=section.d_ff,
-        num_layers=section.encoder_layers,
-        num_decoder_layers=section.decoder_layers,
-        num_heads=section.heads,
-        feed_forward_proj=section.feed_forward,
-        dropout_rate=section.dropout,
         tie_word_embeddings=False,
         pad_token_id=PAD_ID,
         eos_token_id=END_ID,
@@ -52,7 +65,7 @@ def new_generator(section: track.ScratchGenerator, vocabulary: int, seed: int) -
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(config)
         use_onednn(model)
-        weight = torch.randn(vocabulary, section.d_model) * section.d_model**-0.5
+        weight = torch.randn(vocabulary, config.d_model) * config.d_model**-0.5
     _set_output(model, weight)
     return model
 
