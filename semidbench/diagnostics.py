@@ -1,9 +1,7 @@
-"""What Semantic IDs use of their codebooks, and what they keep of the items' embeddings: alike for every scheme."""
+"""What Semantic IDs keep of the items' embeddings: alike for every scheme."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,72 +9,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import pinvh
 
-from semidbench.api import Floats, Ints, ItemIds
+from semidbench.api import Floats, Ints
+from semidbench.id_use import groups
 
 Doubles = NDArray[np.float64]
 _ROWS = 8_192  # of a view in double precision at a time
-
-
-@dataclass(frozen=True, slots=True)
-class LevelUse:
-    """One level's codebook.
-
-    Attributes:
-        used: codes that some item has.
-        perplexity: exp of the entropy of the codes over items; `size` if all are equally frequent.
-    """
-
-    slot: str
-    size: int
-    used: int
-    perplexity: float
-
-
-@dataclass(frozen=True, slots=True)
-class IdUse:
-    """A task's IDs.
-
-    Attributes:
-        tokens: of the task's slots.
-        possible: IDs that the codebooks could spell.
-        distinct: IDs that exist.
-        mean_items, max_items: items per existing ID.
-        colliding: share of items that have not their ID to themselves.
-        load: items / possible IDs.
-    """
-
-    levels: tuple[LevelUse, ...]
-    tokens: int
-    possible: int
-    distinct: int
-    mean_items: float
-    max_items: int
-    colliding: float
-    load: float
-
-
-def id_use(ids: ItemIds) -> IdUse:
-    """Count what a task's IDs use."""
-    counts = np.bincount(_groups(ids.codes))
-    possible = math.prod(ids.sizes)
-    return IdUse(
-        levels=tuple(
-            _level_use(slot, size, codes) for slot, size, codes in zip(ids.slots, ids.sizes, ids.codes.T, strict=True)
-        ),
-        tokens=sum(dict(zip(ids.slots, ids.sizes, strict=True)).values()),
-        possible=possible,
-        distinct=len(counts),
-        mean_items=len(ids.codes) / len(counts),
-        max_items=int(counts.max()),
-        colliding=float(counts[counts > 1].sum() / len(ids.codes)),
-        load=len(ids.codes) / possible,
-    )
-
-
-def _level_use(slot: str, size: int, codes: Ints) -> LevelUse:
-    counts = np.bincount(codes)
-    shares = counts[counts > 0] / len(codes)
-    return LevelUse(slot, size, len(shares), float(np.exp(-(shares * np.log(shares)).sum())))
 
 
 def left_by_means(view: Floats, codes: Ints) -> float:
@@ -89,8 +26,8 @@ def left_by_means(view: Floats, codes: Ints) -> float:
     Returns:
         0 if every ID is one item's (or the view is constant), 1 if all items share one.
     """
-    groups = _groups(codes)
-    return _left(view, _onehot([groups]), _means(view, groups))
+    shared = groups(codes)
+    return _left(view, _onehot([shared]), _means(view, shared))
 
 
 def left_by_sums(view: Floats, codes: Ints) -> float:
@@ -123,11 +60,6 @@ def left_by_sums(view: Floats, codes: Ints) -> float:
     scale = 1 / np.sqrt(np.asarray(rest.sum(axis=0)).reshape(-1))  # eigenvalues between 0 and L
     vectors = scale[:, None] * (pinvh(scale[:, None] * gram * scale, rtol=1e-10) @ (scale[:, None] * sums))
     return _left(view, sparse.hstack([rest, most]).tocsr(), np.vstack([vectors, means - crossed @ vectors]))
-
-
-def _groups(codes: Ints) -> Ints:
-    """Each item's ID as a number: int64 (N,)."""
-    return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def _onehot(levels: list[Any]) -> Any:

@@ -13,6 +13,7 @@ from semidbench.bench import Bench
 from semidbench.cases import Cases
 from semidbench.cell import SchemeStages, load_beams
 from semidbench.fingerprint import NUMERIC, Code, core_code, library_versions
+from semidbench.id_use import IdUse, id_use
 from semidbench.layout import ids_sha256, load_ids
 from semidbench.metrics import head_items
 from semidbench.ranking import Placements, place_beams, rankings_sha256
@@ -48,6 +49,7 @@ def evaluate_scheme(
         methods=scheme.parts,
         seed=seed,
         placements=placements,
+        ids={task: id_use(ids[task]) for task in TASKS},
         ids_hash=ids_sha256(ids),
         rankings_hash=rankings_sha256({task: beams[task][0] for task in TASKS}),
         stages=stages.by_name,
@@ -66,6 +68,7 @@ def evaluate_ranker(
         methods={"ranker": ranker},
         seed=seed,
         placements=placements,
+        ids=None,
         ids_hash=None,
         rankings_hash=rankings_hash,
         stages={"ranker": (stage,)},
@@ -80,6 +83,7 @@ def _result(
     methods: Mapping[str, ResolvedMethod],
     seed: int,
     placements: Mapping[Task, Placements],
+    ids: dict[Task, IdUse] | None,
     ids_hash: str | None,
     rankings_hash: str,
     stages: Mapping[str, tuple[Stage, ...]],
@@ -97,6 +101,7 @@ def _result(
         options=recorded_options(methods),
         seed=seed,
         metrics=compute_metrics(cases, bench.track.evaluation),
+        ids=ids,
         id_table_sha256=ids_hash,
         rankings_sha256=rankings_hash,
         distributions=_distributions(code for method in methods.values() for code in method.codes()),

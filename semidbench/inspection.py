@@ -12,9 +12,10 @@ from semidbench.api import TASKS, Floats, ItemIds, Task
 from semidbench.bench import Bench, open_bench
 from semidbench.cell import embedding_stage, ids_stage
 from semidbench.device import held_threads, pick_device
-from semidbench.diagnostics import IdUse, id_use, left_by_means, left_by_sums
+from semidbench.diagnostics import left_by_means, left_by_sums
 from semidbench.embedder import load_views
 from semidbench.errors import UserError
+from semidbench.id_use import IdUse, id_use
 from semidbench.layout import load_ids
 from semidbench.progress import Reporter, Silent
 from semidbench.registry import load_registry

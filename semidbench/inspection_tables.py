@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from textwrap import wrap
 from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from semidbench.inspection import TEXTS, InspectedIds, Inspection
 from semidbench.terminal import new_table
@@ -19,7 +20,8 @@ _SCHEME_WIDTH = 22  # leaves the other columns their place in 100
 
 def to_json(inspection: Inspection) -> str:
     """All numbers, ending in a newline."""
-    return json.dumps({"semidbench_inspection": SCHEMA} | asdict(inspection), indent=1) + "\n"
+    told = TypeAdapter(Inspection).dump_python(inspection, mode="json")
+    return json.dumps({"semidbench_inspection": SCHEMA} | told, indent=1) + "\n"
 
 
 def use_table(inspection: Inspection) -> Table:

@@ -31,6 +31,7 @@ class Row:
         kind: "scheme" or "ranker".
         seeds: S seeds, rising.
         values: per metric one value per seed; None where the group has no case, or rankers have no such metric.
+        cells: the results behind them, one per seed.
     """
 
     number: int | None
@@ -38,6 +39,7 @@ class Row:
     kind: Kind
     seeds: tuple[int, ...]
     values: Mapping[Key, tuple[float | None, ...]]
+    cells: tuple[CellResult, ...]
 
     def mean(self, key: Key) -> float | None:
         """Mean over the seeds."""
@@ -190,7 +192,7 @@ def _ordered(names: Iterable[str], first: Sequence[str]) -> list[str]:
 def _row(number: int | None, cells: Sequence[CellResult]) -> Row:
     keyed = [_by_key(cell) for cell in cells]
     values = {key: tuple(by_key.get(key) for by_key in keyed) for key in keyed[0]}
-    return Row(number, cells[0].name, cells[0].kind, tuple(cell.seed for cell in cells), values)
+    return Row(number, cells[0].name, cells[0].kind, tuple(cell.seed for cell in cells), values, tuple(cells))
 
 
 def _by_key(cell: CellResult) -> dict[Key, float | None]:

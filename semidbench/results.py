@@ -1,8 +1,8 @@
 """Result files: per cell one JSON and, beside it, one Parquet with every query's placement.
 
 The Parquet holds row numbers only (no movie ids, titles or queries) and is enough to compute every metric again,
-which reading does. Files are written under a temporary name and moved into place, the Parquet first, so that a
-JSON never stands without its Parquet.
+which reading does. A JSON has one form only, byte for byte, and holds a hash of itself. Files are written under a
+temporary name and moved into place, the Parquet first, so that a JSON never stands without its Parquet.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases, from_parquet, to_parquet
 from semidbench.errors import UserError, one_line
+from semidbench.id_use import IdUse
 from semidbench.metrics import GROUPS
 from semidbench.scoring import GroupMetrics, Metrics, metrics_at
 from semidbench.track import Share, Track
 
-SCHEMA = 2
+SCHEMA = 3
 MAX_JSON_BYTES = 16 * 2**20
 MAX_PARQUET_BYTES = 256 * 2**20
 
@@ -99,7 +101,7 @@ class Environment(_Record):
 class CellResult(_Record):
     """One cell: track x scheme (or ranker) x seed."""
 
-    semidbench_result: Literal[2] = 2
+    semidbench_result: Literal[3] = 3
     kind: Kind
     track: TrackStamp
     split: Literal["test", "development"]
@@ -109,6 +111,7 @@ class CellResult(_Record):
     options: dict[str, JsonValue]  # all effective options, by part of the scheme
     seed: NonNegativeInt
     metrics: Metrics
+    ids: dict[Task, IdUse] | None  # what a scheme's IDs use of their codebooks; None for rankers
     id_table_sha256: Sha256 | None
     rankings_sha256: Sha256
     distributions: tuple[Distribution, ...]
@@ -116,6 +119,15 @@ class CellResult(_Record):
     timings: dict[str, NonNegativeFloat]  # seconds by stage
     peak_memory_mib: NonNegativeFloat
     placements_sha256: Sha256 | Literal[""] = ""  # of the Parquet; write_cell fills it in
+    result_sha256: Sha256 | Literal[""] = ""  # of all other fields; write_cell fills it in
+
+    @model_validator(mode="after")
+    def _ids_of_schemes(self) -> CellResult:
+        if self.kind == "scheme" and (self.ids is None or set(self.ids) != set(TASKS) or self.id_table_sha256 is None):
+            raise ValueError(f"a scheme needs `ids` for {TASKS} and `id_table_sha256`")
+        if self.kind == "ranker" and (self.ids is not None or self.id_table_sha256 is not None):
+            raise ValueError("a ranker has no `ids` and no `id_table_sha256`")
+        return self
 
 
 def protocol_sha256(track: Track) -> str:
@@ -148,15 +160,25 @@ def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> C
     """
     _check_metrics(cell, cases, lambda why: ValueError(f"{cell.name}: {why}"))
     data = to_parquet(cases)
-    written = cell.model_copy(update={"placements_sha256": hashlib.sha256(data).hexdigest()})
+    written = stamped(cell.model_copy(update={"placements_sha256": hashlib.sha256(data).hexdigest()}))
     folder.mkdir(parents=True, exist_ok=True)
     json_path, parquet_path = cell_paths(folder, cell)
     if parquet_path.exists() and parquet_path.read_bytes() != data:
         json_path.unlink(missing_ok=True)  # killed between the two, a missing cell is better than a false one
     write_atomically(parquet_path, data)
-    text = json.dumps(written.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(json_path, f"{text}\n".encode())
+    write_atomically(json_path, cell_bytes(written))
     return written
+
+
+def stamped(cell: CellResult) -> CellResult:
+    """The cell with the hash of all its other fields."""
+    return cell.model_copy(update={"result_sha256": _digest(cell.model_dump(mode="json", exclude={"result_sha256"}))})
+
+
+def cell_bytes(cell: CellResult) -> bytes:
+    """A cell's JSON, the only form in which it is read again."""
+    fields = cell.model_dump(mode="json")
+    return f"{json.dumps(fields, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
 def cell_paths(folder: Path, cell: CellResult) -> tuple[Path, Path]:
@@ -230,7 +252,8 @@ def _read_cell(path: Path) -> CellResult:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
             raise UserError(f"{path} has {size:,} bytes; a result has at most {MAX_JSON_BYTES:,}. Remove the file")
-        raw = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        raw = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read result {path}: {one_line(error)}. {_RESTORE}") from error
     schema = raw.get("semidbench_result") if isinstance(raw, dict) else None
@@ -251,6 +274,8 @@ def _read_cell(path: Path) -> CellResult:
         raise UserError(
             f"{path} holds {cell.name!r} seed {cell.seed}; that belongs in {slug(cell.name, cell.seed)}.json"
         )
+    if cell_bytes(cell) != data or stamped(cell) != cell:
+        raise UserError(f"{path} was changed after it was written (`result_sha256` is of other fields). {_RESTORE}")
     _read_parquet_bytes(cell_paths(path.parent, cell)[1], cell)
     return cell
 

@@ -1,7 +1,11 @@
-"""Made-up numbers about a dataset, as a result file holds them."""
+"""Made-up numbers about a dataset and about IDs, as a result file holds them."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from semidbench.api import TASKS, ItemIds, Task
+from semidbench.id_use import IdUse, id_use
 from semidbench.results import DatasetStamp
 
 FACTS = DatasetStamp(
@@ -17,3 +21,6 @@ FACTS = DatasetStamp(
     load=0.94,
     seen_item_share=1.0,
 )
+
+_CODES = np.stack([np.arange(30) // 6, np.arange(30) % 6], axis=1)
+IDS: dict[Task, IdUse] = dict.fromkeys(TASKS, id_use(ItemIds(_CODES, ("a", "b"), (6, 6))))

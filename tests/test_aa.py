@@ -29,7 +29,7 @@ from semidbench.results import (
 )
 from semidbench.scoring import compute_metrics
 from semidbench.track import load_track
-from tests.facts import FACTS
+from tests.facts import FACTS, IDS
 
 TRACK = load_track("smoke")
 NAME = "a/q/l"
@@ -60,7 +60,8 @@ def write_seed(out: Path, seed: int, spread: float, options: dict[str, JsonValue
         options=options or {},
         seed=seed,
         metrics=compute_metrics(cases, TRACK.evaluation),
-        id_table_sha256=None,
+        ids=IDS,
+        id_table_sha256="1" * 64,
         rankings_sha256="0" * 64,
         distributions=(Distribution(name="some-plugin", version="1", code_sha256="0" * 64),),
         environment=Environment(
@@ -163,8 +164,8 @@ def test_the_family_is_that_of_a_table_with_all_published_rows(shaky: FalseAlarm
 
 
 def test_results_of_another_track_version_or_protocol_are_refused(shaky: FalseAlarms, shaky_out: Path) -> None:
-    with pytest.raises(UserError, match=r"results of smoke version 1, and the track is now smoke version 2"):
-        false_alarms(TRACK.model_copy(update={"version": 2}), NAME, shaky_out)
+    with pytest.raises(UserError, match=r"results of smoke version 2, and the track is now smoke version 3"):
+        false_alarms(TRACK.model_copy(update={"version": 3}), NAME, shaky_out)
     decoding = TRACK.decoding.model_copy(update={"diversity_penalty": 0.75})
     with pytest.raises(UserError, match="other protocol numbers"):
         false_alarms(TRACK.model_copy(update={"decoding": decoding}), NAME, shaky_out)

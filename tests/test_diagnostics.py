@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semidbench.api import Floats, Ints, ItemIds
-from semidbench.diagnostics import id_use, left_by_means, left_by_sums
+from semidbench.diagnostics import left_by_means, left_by_sums
+from semidbench.id_use import id_use
 
 
 def lstsq_left(view: Floats, codes: Ints) -> float:

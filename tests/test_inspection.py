@@ -13,9 +13,10 @@ import pytest
 from semidbench.api import Floats, ItemIds, Task
 from semidbench.bench import open_bench
 from semidbench.cli import main
-from semidbench.diagnostics import id_use, left_by_means, left_by_sums
+from semidbench.diagnostics import left_by_means, left_by_sums
 from semidbench.embedder import load_views
 from semidbench.errors import UserError
+from semidbench.id_use import id_use
 from semidbench.inspection import Inspection, ViewError, inspect
 from semidbench.inspection_tables import error_table, to_json, use_table
 from semidbench.layout import load_ids

@@ -38,7 +38,7 @@ from semidbench.results import (
 from semidbench.scoring import compute_metrics
 from semidbench.tables import render, to_rich, write_tables
 from semidbench.track import load_track
-from tests.facts import FACTS
+from tests.facts import FACTS, IDS
 
 TRACK = load_track("smoke")
 CONTENT, SEARCH, REC = "content/rq-kmeans/shared", "search/rq-kmeans/shared", "rec/rq-kmeans/shared"
@@ -78,7 +78,8 @@ def write(
         "options": {},
         "seed": seed,
         "metrics": compute_metrics(cases, TRACK.evaluation),
-        "id_table_sha256": None,
+        "ids": IDS if "/" in name else None,
+        "id_table_sha256": "1" * 64 if "/" in name else None,
         "rankings_sha256": "0" * 64,
         "distributions": (Distribution(name="some-plugin", version="1", code_sha256="0" * 64),),
         "environment": environment_of(),
@@ -397,7 +398,7 @@ def test_caption_says_what_data_and_which_ceiling(tmp_path: Path) -> None:
 def test_a_board_of_one_seed_is_provisional(tmp_path: Path) -> None:
     write(tmp_path, REC, 0, 0.1, 0.1)
     board = leaderboard("smoke", tmp_path)
-    assert render(board, "md").startswith("# Leaderboard of track smoke, version 1 (provisional)")
+    assert render(board, "md").startswith("# Leaderboard of track smoke, version 2 (provisional)")
     assert "none of its differences can hold" in render(board, "latex")
     write(tmp_path, REC, 1, 0.1, 0.1)
     assert "rovisional" not in render(leaderboard("smoke", tmp_path), "md")

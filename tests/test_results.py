@@ -28,16 +28,18 @@ from semidbench.results import (
     Environment,
     Machine,
     TrackStamp,
+    cell_bytes,
     cell_paths,
     protocol_sha256,
     read_cases,
     read_cells,
     slug,
+    stamped,
     write_cell,
 )
 from semidbench.scoring import compute_metrics
 from semidbench.track import load_track
-from tests.facts import FACTS
+from tests.facts import FACTS, IDS
 
 TRACK = load_track("smoke")
 NAME = "multi-task[ratio=1:2]/rq-kmeans/shared"
@@ -66,6 +68,7 @@ def some_cell(cases: dict[Task, Cases], **changes: Any) -> CellResult:
         "options": {"embedder": {"ratio": "1:2"}},
         "seed": 0,
         "metrics": compute_metrics(cases, TRACK.evaluation),
+        "ids": IDS,
         "id_table_sha256": "1" * 64,
         "rankings_sha256": "2" * 64,
         "distributions": (Distribution(name="semidbench-x", version="1", code_sha256="3" * 64),),
@@ -230,13 +233,13 @@ def oversize(json_path: Path, _: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (edit("semidbench_result", 1), "this result has schema 1, this semidbench reads 2"),
+        (edit("semidbench_result", 1), "this result has schema 1, this semidbench reads 3"),
         (edit("semidbench_result", None), "is not a semidbench result"),
         (edit("seed", "x"), "seed: "),
         (edit("peak_memory_mib", float("nan")), "peak_memory_mib: "),
         (edit("surprise", 1), "surprise: Extra inputs"),
         (edit("seed", 7), "that belongs in multi-task-ratio-1-2-.rq-kmeans.shared-seed7-"),
-        (edit("placements_sha256", "0" * 64), "sha256 differs"),
+        (edit("placements_sha256", "0" * 64), "was changed after it was written"),
         (oversize, "16,777,217 bytes"),
         (lambda j, _: j.write_text('{"semidbench'), "cannot read result"),
         (lambda j, _: j.write_text("[" * 10**6), "cannot read result"),
@@ -291,7 +294,7 @@ def test_metrics_edited_by_hand_are_found(written: tuple[Path, CellResult]) -> N
     json_path, _ = cell_paths(folder, cell)
     raw = json.loads(json_path.read_text())
     raw["metrics"]["rec"]["torso"]["recall"]["30"] += 1e-6
-    json_path.write_text(json.dumps(raw))
+    json_path.write_bytes(cell_bytes(stamped(CellResult.model_validate(raw))))
     (edited,) = read_cells(folder)
     with pytest.raises(UserError, match="metrics in the JSON for rec, torso, do not follow"):
         read_cases(folder, edited)
