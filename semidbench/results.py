@@ -133,9 +133,10 @@ class CellResult(_Record):
 def protocol_sha256(track: Track) -> str:
     """Hash of every number of a track that can change any row's result.
 
-    Left out: the prose, the plan (which changes no number) and the methods' options (recorded per cell).
+    Left out: the prose, the plan and what a submission needs (neither changes a number), and the methods' options
+    (recorded per cell).
     """
-    numbers = track.model_dump(mode="json", exclude={"about", "plan", "methods"})
+    numbers = track.model_dump(mode="json", exclude={"about", "plan", "submission", "methods"})
     return _digest(numbers)
 
 

@@ -156,6 +156,12 @@ class Plan(Section):
     expected: Expected | None = None  # sizes to plan with where data or models are not at hand
 
 
+class Submission(Section):
+    """What a leaderboard that is kept asks of its rows. No part of the protocol: changing it changes no number."""
+
+    seeds: PositiveInt  # every row has the seeds 0 .. seeds-1
+
+
 class Track(Section):
     semidbench_track: Literal[1]  # version of this file format
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
@@ -172,6 +178,7 @@ class Track(Section):
     evaluation: Evaluation
     methods: Methods = Methods()
     plan: Plan
+    submission: Submission
 
 
 def built_in_tracks() -> list[str]:
