@@ -22,7 +22,7 @@ from transformers import T5ForConditionalGeneration
 
 from semidbench.examples import IGNORED
 from semidbench.linear import product
-from semidbench.t5_layers import activated, inverse_length, padding_mask
+from semidbench.t5_layers import activated, inverse_length, norm, padding_mask
 
 Dropout = Callable[[torch.Tensor], torch.Tensor]
 
@@ -200,9 +200,8 @@ def _feed_forward(layer: Any, hidden: torch.Tensor, dropout: Dropout) -> torch.T
 def _norm(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
     """On CUDA torch has the norm and its gradient in a kernel each; on a CPU they are chains of operations."""
     if hidden.device.type != "cpu":
-        normed: torch.Tensor = functional.rms_norm(hidden, layer.weight.shape, layer.weight, layer.variance_epsilon)
-        return normed
-    normed = _Norm.apply(hidden, layer.weight, layer.variance_epsilon)  # type: ignore[no-untyped-call]
+        return norm(layer, hidden)
+    normed: torch.Tensor = _Norm.apply(hidden, layer.weight, layer.variance_epsilon)  # type: ignore[no-untyped-call]
     return normed
 
 
