@@ -69,7 +69,7 @@ def _steps(queries: int, items: int, beams: int) -> Any:
     yield "metrics of twice as many", lambda: compute_metrics(cases, track.evaluation)
     yield "write twice as many to Parquet", lambda: to_parquet(cases)
     data = to_parquet(cases)
-    yield "read twice as many from Parquet", lambda: from_parquet(data)
+    yield "read twice as many from Parquet", lambda: from_parquet(data, 2 * queries)
     dense = rng.standard_normal((BATCH, items), dtype=np.float32)
     named = f"of a ranker's scores of {BATCH} queries"
     yield f"place the targets {named}", lambda: place_scores(dense, targets[:BATCH])

@@ -1,6 +1,7 @@
-"""Significance and leaderboard at the paper's size: 20 schemes x 5 seeds, made-up placements of all its queries.
+"""Tables from made-up placements: of few rows with the paper's queries, or of many rows with demo's.
 
-    python -m benchmarks.scale
+    python -m benchmarks.scale                   # 20 schemes x 5 seeds of the paper's size: leaderboard, comparison
+    python -m benchmarks.scale --what rows       # 200 schemes x 5 seeds of demo's size: all pages built, and checked
     python -m benchmarks.scale --keep FOLDER     # makes them once, measures them again next time
 
 Each repetition is a process of its own, so that its seconds and its peak memory are those of the command.
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -43,55 +44,81 @@ from semidbench.results import (
 from semidbench.scoring import compute_metrics
 from semidbench.track import Track, load_track
 
-TRACK = "paper"
 MARKER = "made-up-by-benchmarks-scale"  # in the results' folder
 _ID_USE = dict.fromkeys(TASKS, id_use(ItemIds(np.zeros((1, 2), np.int64), ("a", "b"), (2, 2))))
 _COMMAND = "from semidbench.cli import main; main()"
-COMMANDS = {
-    "leaderboard": ["leaderboard", "--format", "json"],
-    "compare with the paper": ["compare", "--format", "json"],
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is made: the paper's numbers by default."""
+    """How much is made."""
 
-    schemes: int = 20
-    seeds: int = 5
-    items: int = 62_138
-    queries_per_item: int = 10
-    users: int = 160_000
+    schemes: int
+    seeds: int
+    items: int
+    queries_per_item: int
+    users: int
 
     @property
     def queries(self) -> int:
         return self.items * self.queries_per_item + self.users
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Results of a size, the track they are said to be of, and what is done with them; OUT stands for their folder."""
+
+    track: str
+    size: Size
+    commands: dict[str, list[str]]
+
+
+WORK = {
+    "paper": Work(
+        "paper",
+        Size(schemes=20, seeds=5, items=62_138, queries_per_item=10, users=160_000),
+        {
+            "leaderboard": ["leaderboard", "show", "--track", "paper", "--format", "json", "--out", "OUT"],
+            "compare with the paper": ["compare", "--track", "paper", "--format", "json", "--out", "OUT"],
+        },
+    ),
+    "rows": Work(
+        "demo",
+        Size(schemes=200, seeds=5, items=973, queries_per_item=10, users=1_000),
+        {
+            "leaderboard build": ["leaderboard", "build", "--out", "OUT"],
+            "leaderboard build --check": ["leaderboard", "build", "--check", "--out", "OUT"],
+        },
+    ),
+}
+
+
 def main() -> None:
     """Print the table."""
     wanted = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    wanted.add_argument("--what", choices=WORK, default="paper", help="which of the two; default: paper")
     for name in Size.__dataclass_fields__:
-        wanted.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Size(), name))
+        wanted.add_argument(f"--{name.replace('_', '-')}", type=int, help="default: that of --what")
     wanted.add_argument("--repetitions", type=int, default=5)
     wanted.add_argument("--keep", type=Path, help="a folder for the results; a temporary one if not named")
     given = vars(wanted.parse_args())
-    repetitions, keep = given.pop("repetitions"), given.pop("keep")
-    size = Size(**given)
+    repetitions, keep, work = given.pop("repetitions"), given.pop("keep"), WORK[given.pop("what")]
+    track, size = work.track, replace(work.size, **{name: n for name, n in given.items() if n is not None})
     with tempfile.TemporaryDirectory() as temporary:
         out = keep or Path(temporary)
         began = time.monotonic()
-        _mark(size, results_folder(TRACK, out))
-        made = _make(size, out)
+        _mark(size, results_folder(track, out))
+        made = _make(track, size, out)
         if made:
             print(f"made {made} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
-        mib = sum(path.stat().st_size for path in results_folder(TRACK, out).iterdir()) / 2**20
+        mib = sum(path.stat().st_size for path in results_folder(track, out).iterdir()) / 2**20
         print(f"{size.schemes} schemes x {size.seeds} seeds x {size.queries:,} queries, {mib:.0f} MiB on disk\n")
-        print("| command | seconds | peak GiB |\n| --- | ---: | ---: |")
-        for name, arguments in COMMANDS.items():
-            runs = [_measured([*arguments, "--track", TRACK, "--out", str(out)]) for _ in range(repetitions)]
-            seconds, gib = (median(column) for column in zip(*runs, strict=True))
-            print(f"| {name} | {seconds:.1f} | {gib:.2f} |")
+        print("| command | seconds | CPU seconds | peak GiB |\n| --- | ---: | ---: | ---: |")
+        for name, words in work.commands.items():
+            arguments = [str(out) if word == "OUT" else word for word in words]
+            runs = [_measured(arguments) for _ in range(repetitions)]
+            seconds, cpu, gib = (median(column) for column in zip(*runs, strict=True))
+            print(f"| {name} | {seconds:.1f} | {cpu:.1f} | {gib:.2f} |")
         from benchmarks.measure import machine  # torch's memory would count as a child's, which begins as a copy
 
         print(f"\nMedians of {repetitions}. {machine()}.")
@@ -112,14 +139,14 @@ def _mark(size: Size, folder: Path) -> None:
         raise SystemExit(f"{marker} {found}. Take another folder with --keep, or delete {folder}")
 
 
-def _make(size: Size, out: Path) -> int:
+def _make(track: str, size: Size, out: Path) -> int:
     """Write the cells that are not there; how many."""
-    track, folder = load_track(TRACK), results_folder(TRACK, out)
+    folder = results_folder(track, out)
     wanted = size.schemes * size.seeds - len(list(folder.glob("*.json")))
     if wanted:
         cells = list(product(range(size.schemes), range(size.seeds)))
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-            list(pool.map(partial(_make_cell, track, size, folder), cells))
+            list(pool.map(partial(_make_cell, load_track(track), size, folder), cells, chunksize=size.seeds))
     return wanted
 
 
@@ -150,7 +177,7 @@ def _make_cell(track: Track, size: Size, folder: Path, numbers: tuple[int, int])
         rankings_sha256="0" * 64,
         distributions=(),
         environment=Environment(
-            device="cpu", threads=1, machines=(Machine(python="", platform="", cpu=""),), libraries={}
+            device="cpu", threads=1, machines=(Machine(python="3", platform="made up", cpu="made up"),), libraries={}
         ),
         timings={},
         peak_memory_mib=0,
@@ -189,15 +216,15 @@ def _dataset(size: Size) -> DatasetStamp:
     )
 
 
-def _measured(arguments: list[str]) -> tuple[float, float]:
-    """Seconds and peak GiB of a semidbench command in a process of its own."""
+def _measured(arguments: list[str]) -> tuple[float, float, float]:
+    """Seconds, CPU seconds of all threads and peak GiB of a semidbench command in a process of its own."""
     began = time.monotonic()
     child = subprocess.Popen([sys.executable, "-c", _COMMAND, *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"semidbench {' '.join(arguments)} ended with {child.returncode}")
-    return time.monotonic() - began, usage.ru_maxrss / 2**20
+    return time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
 if __name__ == "__main__":

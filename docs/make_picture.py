@@ -14,6 +14,6 @@ from semidbench.tables import to_rich
 HERE = Path(__file__).parent
 
 console = Console(record=True, width=110, file=io.StringIO(), force_terminal=True)
-console.print("$ semidbench leaderboard --track demo --table 2", highlight=False)
+console.print("$ semidbench leaderboard show --track demo --table 2", highlight=False)
 console.print(to_rich(leaderboard("demo", HERE.parent / "leaderboards", rows=table_rows("2"))))
 console.save_svg(str(HERE / "leaderboard.svg"), title="semidbench", unique_id="semidbench")

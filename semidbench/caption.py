@@ -47,6 +47,11 @@ def superscripts_crowd(board: Leaderboard) -> bool:
     return len(board.rows) > 9
 
 
+def superscripts_count(board: Leaderboard) -> bool:
+    """Whether the rows are too many to list whom each beats, so that a superscript says how many it beats."""
+    return len(board.rows) > 30
+
+
 HOW_OFTEN_WRONG = "How often this rule calls a scheme better than itself: docs/a-a.md."
 
 _HELD_OUT = {
@@ -120,9 +125,10 @@ def _tests(board: Leaderboard) -> list[str]:
     if not any(column.tests.m for column in board.columns):
         needs = "two schemes and two test cases" if board.unit == "case" else "two schemes and two common seeds"
         return [f"No significance tests: they need {needs} at least."]
+    superscripts = "how many schemes" if superscripts_count(board) else "numbers of the schemes that"
     lines = [
-        "Superscripts: numbers of the schemes that the row beats significantly, by two-sided paired Student's t-tests "
-        f"at alpha = {rule.alpha:g} (pingouin), Bonferroni-corrected over the m pairs of schemes in the column. "
+        f"Superscripts: {superscripts} the row beats significantly, by two-sided paired Student's t-tests (scipy) at "
+        f"alpha = {rule.alpha:g}, Bonferroni-corrected (pingouin) over the m pairs of schemes in the column. "
         "Pairs of schemes with different seeds are compared over their common seeds. n: paired observations; d: the "
         f"smallest difference found with power {rule.power:g}, from the largest standard deviation of paired "
         "differences in the column; t: the |t| to exceed.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ from numpy.typing import NDArray
 from semidbench.api import TASKS, Task
 from semidbench.ranking import Placements
 
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+_MOST_BYTES_PER_ROW, _MOST_BYTES = 64, 2**16  # unpacked; six numbers a row take 24, and dictionaries some more
 COUNTS = ("start", "size", "id_rank", "n_ids", "n_items", "unit")  # int32 columns of the Parquet
 
 
@@ -55,8 +60,12 @@ def to_parquet(cases: Mapping[Task, Cases]) -> bytes:
     return sink.getvalue()
 
 
-def from_parquet(data: bytes) -> Mapping[Task, Cases]:
+def from_parquet(data: bytes, rows: int) -> Mapping[Task, Cases]:
     """The cases in the bytes of a Parquet file.
+
+    Args:
+        data: the whole file. Nothing of it is unpacked before its footer has said that it is of this form and size.
+        rows: how many cases both tasks have.
 
     Raises:
         ValueError: not a Parquet file, or not one of these cases.
@@ -66,17 +75,18 @@ def from_parquet(data: bytes) -> Mapping[Task, Cases]:
     import pyarrow.parquet as pq
 
     try:
-        table: pa.Table = pq.read_table(pa.BufferReader(data))
-        if table.column_names != ["task", *COUNTS, "head"] or any(
-            table[name].null_count for name in table.column_names
-        ):
-            raise ValueError(f"columns {table.column_names}, or values missing in them")
+        file = pq.ParquetFile(pa.BufferReader(data))
+        _check_footer(file, rows)
+        table: pa.Table = file.read(use_threads=False)
+        if len(table) != rows or any(table[name].null_count for name in table.column_names):
+            raise ValueError(f"{len(table):,} rows for {rows:,} cases, or values missing in them")
         counts = {name: table[name].to_numpy().astype(np.int32, casting="same_kind", copy=False) for name in COUNTS}
         head = table["head"].to_numpy().astype(bool, casting="safe")
-        named = pc.index_in(table["task"].cast(pa.string()), value_set=pa.array(TASKS))
+        tasks = table["task"].unify_dictionaries().combine_chunks()
+        named = pc.index_in(tasks.dictionary, value_set=pa.array(TASKS))
         if named.null_count or any((values < 0).any() for values in counts.values()):
             raise ValueError("an unknown task or a negative number")
-        numbers = named.to_numpy()
+        numbers = named.to_numpy()[tasks.indices.to_numpy()]
     except (pa.ArrowException, TypeError, OSError) as error:
         raise ValueError(str(error)) from error
     found: dict[Task, Cases] = {}
@@ -85,3 +95,22 @@ def from_parquet(data: bytes) -> Mapping[Task, Cases]:
         placements = Placements(**{name: counts[name][own] for name in COUNTS if name != "unit"})
         found[task] = Cases(placements, counts["unit"][own], head[own])
     return found
+
+
+def _check_footer(file: pq.ParquetFile, rows: int) -> None:
+    """What the file says of itself: columns, types, and that it unpacks to no more than such a file does."""
+    import pyarrow as pa
+
+    meta, schema = file.metadata, file.schema_arrow
+    types = {
+        "task": pa.dictionary(pa.int8(), pa.string()),
+        **dict.fromkeys(COUNTS, pa.int32()),
+        "head": pa.bool_(),
+    }
+    if dict(zip(schema.names, schema.types, strict=True)) != types:
+        raise ValueError(f"columns {', '.join(schema.names)[:200]} of types {', '.join(map(str, schema.types))[:200]}")
+    if meta.num_rows != rows:
+        raise ValueError(f"{meta.num_rows:,} rows for {rows:,} cases")
+    unpacked = sum(meta.row_group(at).total_byte_size for at in range(meta.num_row_groups))
+    if unpacked > _MOST_BYTES_PER_ROW * rows + _MOST_BYTES:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes for {rows:,} cases")

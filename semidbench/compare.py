@@ -98,7 +98,8 @@ def _title(table: PaperTable) -> str:
     return f"The paper's Table {table.number}: {table.about}"
 
 
-def _notes(board: Leaderboard, table: PaperTable) -> list[str]:
+def paper_notes(board: Leaderboard, table: PaperTable) -> list[str]:
+    """What is said beneath a table of the paper."""
     return [*([_BESIDE, _sizes(board)] if comparable(board) else [_APART]), *table.notes]
 
 
@@ -121,7 +122,7 @@ def to_markdown(ledger: Ledger) -> str:
     parts += [f"## {md_text(statements.title)}", md_table(statements)]
     for table, grid in zip(paper().tables, paper_grids(ledger.board), strict=True):
         parts += [f"## {md_text(grid.title)}", md_table(grid)]
-        parts.append("\n".join(f"- {md_text(line)}" for line in _notes(ledger.board, table)))
+        parts.append("\n".join(f"- {md_text(line)}" for line in paper_notes(ledger.board, table)))
     parts.append("In the paper's columns `**` is its bold, `<ins>` its underline, `<sup>` its superscripts.")
     return "\n\n".join(parts) + "\n"
 
@@ -166,7 +167,7 @@ def _json_table(board: Leaderboard, table: PaperTable) -> dict[str, Any]:
                     "difference": ten_digits(_more(own, key, cell)),
                 }
             )
-    return {"number": table.number, "notes": _notes(board, table), "cells": cells}
+    return {"number": table.number, "notes": paper_notes(board, table), "cells": cells}
 
 
 RENDERERS: dict[Format, Callable[[Ledger], str]] = {"md": to_markdown, "json": to_json}
@@ -176,16 +177,19 @@ def write_comparison(board: Leaderboard, out: Path | str) -> list[Path]:
     """Write claims.md and claims.json under `out`/<track name>; gives back their paths."""
     folder = Path(out) / board.track.name
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = judge(board)
-    paths = []
-    for format, make in RENDERERS.items():
-        paths.append(folder / f"claims.{format}")
-        write_atomically(paths[-1], make(ledger).encode())
-    return paths
+    made = files(judge(board), folder)
+    for path, text in made.items():
+        write_atomically(path, text.encode())
+    return list(made)
+
+
+def files(ledger: Ledger, folder: Path) -> dict[Path, str]:
+    """The text of claims.md and claims.json in `folder`, by their paths."""
+    return {folder / f"claims.{format}": make(ledger) for format, make in RENDERERS.items()}
 
 
 def to_rich(ledger: Ledger) -> list[RenderableType]:
     """The paper's tables, then the claims, for a terminal of 80 columns or more."""
     tables = zip(paper().tables, paper_grids(ledger.board), strict=True)
-    shown: list[RenderableType] = [rich_table(grid, _notes(ledger.board, table)) for table, grid in tables]
+    shown: list[RenderableType] = [rich_table(grid, paper_notes(ledger.board, table)) for table, grid in tables]
     return [*shown, rich_table(short_claims_grid(ledger), short_ledger_caption(ledger))]

@@ -23,5 +23,6 @@ def unknown(kind: str, name: str, available: Iterable[str], hint: str = "") -> U
 
 
 def one_line(text: object) -> str:
-    """As text, with single spaces for all white space."""
-    return " ".join(str(text).split())
+    """As text, with single spaces for all white space, and escapes for what a terminal would not print but obey."""
+    line = " ".join(str(text).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+
+import numpy as np
 
 from semidbench.api import Task
+from semidbench.caption import superscripts_count
 from semidbench.leaderboards import Column, Key, Leaderboard, Row
+from semidbench.significance import Pairs, ordered_pairs
 
 DASH = "–"
+MOST_PAIRS = 1_000  # significant pairs of a board that are listed one by one
 TASK_NAMES: Mapping[Task, str] = {"search": "Search", "rec": "Recommendation"}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table cell: plain text and its marks, for each renderer to escape and set."""
+    """A table cell: plain text and its marks, for each renderer to escape and set; `beats` goes above the line."""
 
     text: str
     best: bool = False
@@ -31,46 +35,6 @@ class Grid:
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     references: tuple[tuple[Cell, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two rows in one column, the better one first (in a draw, the one with the lower number)."""
-
-    column: Column
-    better: Row
-    worse: Row
-    difference: float
-    p: float | None
-    seeds_ahead: int
-    n_seeds: int
-    significant: bool
-    holds: bool
-
-
-def pairs(board: Leaderboard) -> list[Pair]:
-    """Every pair of generative rows in every column."""
-    found = []
-    for column in board.columns:
-        tests = column.tests
-        for a, b in combinations(range(len(board.rows)), 2):
-            if tests.difference[a, b] < 0:
-                a, b = b, a
-            p = float(tests.p[a, b])
-            found.append(
-                Pair(
-                    column=column,
-                    better=board.rows[a],
-                    worse=board.rows[b],
-                    difference=float(tests.difference[a, b]),
-                    p=p if p == p else None,
-                    seeds_ahead=int(tests.seeds_ahead[a, b]),
-                    n_seeds=int(tests.n_seeds[a, b]),
-                    significant=tests.beats(a, b),
-                    holds=tests.holds(a, b),
-                )
-            )
-    return found
 
 
 def main_grid(board: Leaderboard) -> Grid:
@@ -113,22 +77,43 @@ def full_grid(board: Leaderboard, task: Task) -> Grid:
 
 
 def pairs_grid(board: Leaderboard) -> Grid:
-    """The significant pairs, with what the tests leave out: in how many seeds the row was ahead."""
-    rows = [
-        (
-            Cell(f"{TASK_NAMES[pair.column.task]} {pair.column.group.title()}"),
-            Cell(f"{pair.better.number} {pair.better.name}"),
-            Cell(f"{pair.worse.number} {pair.worse.name}"),
-            Cell(f"{pair.difference:.3f}"),
-            Cell(DASH if pair.p is None else f"{pair.p:.1e}"),
-            Cell(f"{pair.seeds_ahead}/{pair.n_seeds}"),
-            Cell("yes" if pair.holds else "no"),
-        )
-        for pair in pairs(board)
-        if pair.significant
-    ]
+    """The significant pairs, with what the tests leave out: in how many seeds the row was ahead.
+
+    Where they are more than a reader can use, those of each column's best row.
+    """
+    found = [(column, ordered_pairs(column.tests)) for column in board.columns]
+    total = sum(int(pairs.significant.sum()) for _, pairs in found)
+    title = "Significant differences"
+    if total <= MOST_PAIRS:
+        rows = [_pair(board, column, pairs, at) for column, pairs in found for at in np.flatnonzero(pairs.significant)]
+    else:
+        rows = [
+            _pair(board, column, pairs, at)
+            for column, pairs in found
+            for at in np.flatnonzero(pairs.significant & (pairs.better == _best(board, column)))
+        ]
+        title += f" of each column's best scheme: {len(rows):,} of {total:,}; leaderboard.json has all"
     headers = ("Column", "Row", "beats", "by", "corrected p", "seeds ahead", "holds")
-    return Grid("Significant differences", headers, tuple(rows))
+    return Grid(title, headers, tuple(rows))
+
+
+def _pair(board: Leaderboard, column: Column, pairs: Pairs, at: np.int64) -> tuple[Cell, ...]:
+    better, worse = board.rows[pairs.better[at]], board.rows[pairs.worse[at]]
+    return (
+        Cell(f"{TASK_NAMES[column.task]} {column.group.title()}"),
+        Cell(f"{better.number} {better.name}"),
+        Cell(f"{worse.number} {worse.name}"),
+        Cell(f"{pairs.difference[at]:.3f}"),
+        Cell(f"{pairs.p[at]:.1e}"),
+        Cell(f"{pairs.seeds_ahead[at]}/{pairs.n_seeds[at]}"),
+        Cell("yes" if pairs.holding[at] else "no"),
+    )
+
+
+def _best(board: Leaderboard, column: Column) -> int:
+    """The place of the row with the highest mean; of equal ones, the first."""
+    means = [row.mean(column.key) for row in board.rows]
+    return max(range(len(means)), key=lambda at: (-1.0 if means[at] is None else means[at], -at))
 
 
 def mean_std(row: Row, key: Key, digits: int = 3) -> str:
@@ -140,22 +125,25 @@ def mean_std(row: Row, key: Key, digits: int = 3) -> str:
 
 
 def _marked(board: Leaderboard, column: Column) -> list[Cell]:
-    """One cell per generative row: best, second, and whom it beats."""
+    """One cell per generative row: best, second, and whom it beats, or how many."""
     means = [row.mean(column.key) for row in board.rows]
     levels = sorted({mean for mean in means if mean is not None}, reverse=True)
-    separator = "" if len(board.rows) < 10 else ","
-    cells = []
-    for i, (row, mean) in enumerate(zip(board.rows, means, strict=True)):
-        beaten = [str(other.number) for j, other in enumerate(board.rows) if i != j and column.tests.beats(i, j)]
-        cells.append(
-            Cell(
-                mean_std(row, column.key),
-                best=len(levels) > 1 and mean == levels[0],
-                second=len(levels) > 1 and mean == levels[1],
-                beats=separator.join(beaten),
-            )
+    return [
+        Cell(
+            mean_std(row, column.key),
+            best=len(levels) > 1 and mean == levels[0],
+            second=len(levels) > 1 and mean == levels[1],
+            beats=_beats(board, np.flatnonzero(beaten).tolist()),
         )
-    return cells
+        for row, mean, beaten in zip(board.rows, means, column.tests.significant, strict=True)
+    ]
+
+
+def _beats(board: Leaderboard, beaten: list[int]) -> str:
+    """The numbers of the rows that one beats; how many where there are too many to list."""
+    if superscripts_count(board):
+        return str(len(beaten)) if beaten else ""
+    return ("" if len(board.rows) < 10 else ",").join(str(board.rows[at].number) for at in beaten)
 
 
 def ten_digits(value: float | None) -> float | None:

@@ -31,6 +31,8 @@ class Row:
         kind: "scheme" or "ranker".
         seeds: S seeds, rising.
         values: per metric one value per seed; None where the group has no case, or rankers have no such metric.
+        means: over the seeds that have a value.
+        stds: the same, with ddof 1; None for fewer than two.
         cells: the results behind them, one per seed.
     """
 
@@ -39,17 +41,17 @@ class Row:
     kind: Kind
     seeds: tuple[int, ...]
     values: Mapping[Key, tuple[float | None, ...]]
+    means: Mapping[Key, float | None]
+    stds: Mapping[Key, float | None]
     cells: tuple[CellResult, ...]
 
     def mean(self, key: Key) -> float | None:
         """Mean over the seeds."""
-        known = [value for value in self.values.get(key, ()) if value is not None]
-        return fsum(known) / len(known) if known else None
+        return self.means.get(key)
 
     def std(self, key: Key) -> float | None:
         """Standard deviation over the seeds with ddof 1; None for fewer than two."""
-        known = [value for value in self.values.get(key, ()) if value is not None]
-        return statistics.stdev(known) if len(known) > 1 else None
+        return self.stds.get(key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +194,17 @@ def _ordered(names: Iterable[str], first: Sequence[str]) -> list[str]:
 def _row(number: int | None, cells: Sequence[CellResult]) -> Row:
     keyed = [_by_key(cell) for cell in cells]
     values = {key: tuple(by_key.get(key) for by_key in keyed) for key in keyed[0]}
-    return Row(number, cells[0].name, cells[0].kind, tuple(cell.seed for cell in cells), values, tuple(cells))
+    known = {key: [value for value in by_seed if value is not None] for key, by_seed in values.items()}
+    return Row(
+        number=number,
+        name=cells[0].name,
+        kind=cells[0].kind,
+        seeds=tuple(cell.seed for cell in cells),
+        values=values,
+        means={key: fsum(of) / len(of) if of else None for key, of in known.items()},
+        stds={key: statistics.stdev(of) if len(of) > 1 else None for key, of in known.items()},
+        cells=tuple(cells),
+    )
 
 
 def _by_key(cell: CellResult) -> dict[Key, float | None]:

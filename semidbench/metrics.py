@@ -7,9 +7,10 @@ ties; this rule is ours.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, fsum
+from math import ceil, fsum, prod
 from typing import Literal
 
 import numpy as np
@@ -53,8 +54,10 @@ def id_recall_at(id_rank: Whole, k: int) -> Values:
 
 def cases_per_unit(units: Whole) -> Whole:
     """For each case, how many cases its unit has: int64 (Q,) of integers (Q,)."""
-    _, unit, cases = np.unique(units, return_inverse=True, return_counts=True)
-    return cases[unit]
+    if not _dense(span := int(units.max(initial=-1)) + 1, len(units)):
+        _, unit, cases = np.unique(units, return_inverse=True, return_counts=True)
+        return cases[unit]
+    return np.bincount(units, minlength=span)[units]
 
 
 def unit_means(values: Values, unit: Whole, n_units: int) -> Values:
@@ -69,51 +72,111 @@ def unit_means(values: Values, unit: Whole, n_units: int) -> Values:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Kinds:
+    """Cases by all that a mean over units takes from them beside their values: K kinds of Q cases.
+
+    Attributes:
+        of: integers (Q,), each case's kind.
+        head: bool (K,), whether the target is a head item.
+        sharing: by group, integers (K,): how many of the group's cases the unit of such a case has.
+        n_cases: by group, how many cases there are.
+        n_units: by group, how many units they have.
+    """
+
+    of: Whole
+    head: Mask
+    sharing: Mapping[Group, Whole]
+    n_cases: Mapping[Group, int]
+    n_units: Mapping[Group, int]
+
+
+def kinds(units: Whole, head: Mask) -> Kinds:
+    """The kinds of cases, given each one's unit, integers (Q,), and whether its target is a head item, bool (Q,)."""
+    columns = head.astype(np.int64), cases_per_unit(units), cases_per_unit(2 * units.astype(np.int64) + head)
+    keys, spans = _keys(columns)
+    found, times = _counted(keys, prod(spans))
+    of_head, of_all, of_group = np.unravel_index(found, spans)
+    sharing: dict[Group, Whole] = {"all": of_all, "head": of_group, "torso": of_group}
+    members = {group: in_group(group, of_head.astype(bool)) for group in GROUPS}
+    return Kinds(
+        of=np.searchsorted(found, keys),
+        head=of_head.astype(bool),
+        sharing=sharing,
+        n_cases={group: int(times[members[group]].sum()) for group in GROUPS},
+        n_units={group: round(fsum((times / sharing[group])[members[group]].tolist())) for group in GROUPS},
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tally:
     """Cases counted, those that are alike together: D rows.
 
     Attributes:
         columns: integers (D,) each, what alike cases have in common.
-        sharing: integers (D,), how many cases the unit of such a case has.
+        kinds: all kinds of cases.
+        kind: integers (D,), that of such a case.
         times: integers (D,), how many such cases there are.
     """
 
     columns: tuple[Whole, ...]
-    sharing: Whole
+    kinds: Kinds
+    kind: Whole
     times: Whole
 
-    def unit_mean(self, values: Values) -> float | None:
-        """The mean over units (test items for search, users for recommendation) of the mean of each unit's cases.
+    def unit_means(self, *metrics: Values) -> Mapping[Group, list[float | None]]:
+        """By group, of each metric the mean over units (items for search, users for recommendation) of a unit's mean.
 
         That is what the t-tests pair, so that a table and its tests agree where items have unequal numbers of
         queries; with equal ones it is the mean over the cases.
 
         Args:
-            values: float64 (D,), of a case of each row.
+            metrics: one or more; float64 (D,) each, of a case of each row.
 
         Returns:
-            None where there is no case. The order of the cases changes no bit, and neither does counting: the sum is
-            rounded once.
+            None where the group has no case. The order of the cases changes no bit, and neither does counting: each
+            sum is rounded once.
         """
-        if not len(values):
-            return None
-        shares = values / self.sharing
+        values = np.stack(metrics)
+        return {group: self._group_means(group, values) for group in GROUPS}
+
+    def _group_means(self, group: Group, values: NDArray[np.float64]) -> list[float | None]:
+        n_units = self.kinds.n_units[group]
+        if not n_units:
+            return [None] * len(values)
+        chosen = np.flatnonzero(in_group(group, self.kinds.head)[self.kind])
+        times = self.times[chosen]
+        shares = values[:, chosen] / self.kinds.sharing[group][self.kind[chosen]]
         upper = shares.astype(np.float32).astype(np.float64)  # two halves, whose products with a count are exact
-        total = fsum(np.concatenate([upper * self.times, (shares - upper) * self.times]).tolist())
-        return total / round(fsum((self.times / self.sharing).tolist()))
+        parts = np.concatenate([upper * times, (shares - upper) * times], axis=1)
+        return [fsum(part) / n_units for part in parts.tolist()]
 
 
-def tally(sharing: Whole, *columns: Whole) -> Tally:
-    """Count the cases that are alike.
+def tally(kinds: Kinds, *columns: Whole) -> Tally:
+    """Count the cases that are alike; columns: integers (Q,) each, 0 or more."""
+    keys, spans = _keys((kinds.of, *columns))
+    found, times = _counted(keys, prod(spans))
+    kind, *alike = np.unravel_index(found, spans)
+    return Tally(tuple(alike), kinds, kind, times)
 
-    Args:
-        sharing: integers (Q,), how many cases the unit of each case has.
-        columns: integers (Q,) each, 0 or more.
-    """
-    spans = [int(column.max(initial=0)) + 1 for column in (sharing, *columns)]
-    keys, times = np.unique(np.ravel_multi_index((sharing, *columns), spans), return_counts=True)
-    units, *found = np.unravel_index(keys, spans)
-    return Tally(tuple(found), units, times)
+
+def _keys(columns: tuple[Whole, ...]) -> tuple[Whole, list[int]]:
+    """A number for each case, equal for cases that are alike, and what it was made with."""
+    spans = [int(column.max(initial=0)) + 1 for column in columns]
+    return np.ravel_multi_index(columns, spans), spans
+
+
+def _counted(keys: Whole, span: int) -> tuple[Whole, Whole]:
+    """The different keys, rising, and how often each occurs; keys in 0..span - 1."""
+    if not _dense(span, len(keys)):
+        return np.unique(keys, return_counts=True)
+    times = np.bincount(keys, minlength=span)
+    found = np.flatnonzero(times)
+    return found, times[found]
+
+
+def _dense(span: int, n: int) -> bool:
+    """Whether a place for each of `span` numbers costs less than sorting n of them."""
+    return span <= 8 * n + 4096
 
 
 def head_items(train_interaction_counts: Whole, share: float) -> Mask:

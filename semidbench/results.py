@@ -11,60 +11,49 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases, from_parquet, to_parquet
 from semidbench.errors import UserError, one_line
 from semidbench.id_use import IdUse
+from semidbench.metric_check import check_metrics
 from semidbench.metrics import GROUPS
-from semidbench.scoring import GroupMetrics, Metrics, metrics_at
+from semidbench.record import PackageName, Record, RelativePath, Seed, Sha256, TrackName, Version
+from semidbench.scoring import Metrics
 from semidbench.track import Share, Track
 
 SCHEMA = 3
-MAX_JSON_BYTES = 16 * 2**20
-MAX_PARQUET_BYTES = 256 * 2**20
+MAX_JSON_BYTES = 2**20
+MAX_PARQUET_BYTES = 64 * 2**20
+MAX_CUT_OFF = 10_000  # of R@k and NDCG@k, which take memory by it
 
 Kind = Literal["scheme", "ranker"]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class TrackStamp(_Record):
+class TrackStamp(Record):
     """Which protocol a result was made under."""
 
-    name: str
-    version: int
+    name: TrackName
+    version: PositiveInt
     protocol_sha256: Sha256
 
 
-class Distribution(_Record):
+class Distribution(Record):
     """An installed distribution whose code took part."""
 
-    name: str
-    version: str
+    name: PackageName
+    version: Version
     code_sha256: Sha256
 
 
-class DatasetStamp(_Record):
+class DatasetStamp(Record):
     """Which data a result was made on, and numbers about it; see semidbench.dataset.prepare.facts."""
 
     sha256: Sha256  # see semidbench.dataset.content
@@ -80,25 +69,25 @@ class DatasetStamp(_Record):
     seen_item_share: Share
 
 
-class Machine(_Record):
+class Machine(Record):
     """What stages were computed on."""
 
-    python: str
+    python: Version
     platform: str
     cpu: str
 
 
-class Environment(_Record):
+class Environment(Record):
     """Where the cell ran. Its stages may come from several machines."""
 
     device: str
     threads: int
     gpus: PositiveInt = 1  # that trained the generator together; results without this field are of one, or of none
     machines: tuple[Machine, ...]
-    libraries: dict[str, str]  # those of the harness, and what the row's plugins require
+    libraries: dict[PackageName, Version]  # those of the harness, and what the row's plugins require
 
 
-class CellResult(_Record):
+class CellResult(Record):
     """One cell: track x scheme (or ranker) x seed."""
 
     semidbench_result: Literal[3] = 3
@@ -107,9 +96,9 @@ class CellResult(_Record):
     split: Literal["test", "development"]
     name: str
     dataset: DatasetStamp
-    models: dict[Literal["text_encoder", "generator"], dict[str, Sha256]]  # files of each pretrained one, by path
+    models: dict[Literal["text_encoder", "generator"], dict[RelativePath, Sha256]]  # pretrained ones' files
     options: dict[str, JsonValue]  # all effective options, by part of the scheme
-    seed: NonNegativeInt
+    seed: Seed
     metrics: Metrics
     ids: dict[Task, IdUse] | None  # what a scheme's IDs use of their codebooks; None for rankers
     id_table_sha256: Sha256 | None
@@ -120,6 +109,15 @@ class CellResult(_Record):
     peak_memory_mib: NonNegativeFloat
     placements_sha256: Sha256 | Literal[""] = ""  # of the Parquet; write_cell fills it in
     result_sha256: Sha256 | Literal[""] = ""  # of all other fields; write_cell fills it in
+
+    @model_validator(mode="after")
+    def _same_metrics_everywhere(self) -> CellResult:
+        if set(self.metrics) != set(TASKS) or any(set(self.metrics[task]) != set(GROUPS) for task in TASKS):
+            raise ValueError(f"metrics must hold the tasks {TASKS} and in each the groups {GROUPS}")
+        kinds = [(set(of.recall), set(of.ndcg)) for groups in self.metrics.values() for of in groups.values()]
+        if any(kind != kinds[0] for kind in kinds) or not all(1 <= k <= MAX_CUT_OFF for k in set.union(*kinds[0])):
+            raise ValueError(f"metrics must have the same cut-offs everywhere, each in 1..{MAX_CUT_OFF}")
+        return self
 
     @model_validator(mode="after")
     def _ids_of_schemes(self) -> CellResult:
@@ -159,7 +157,7 @@ def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> C
     Raises:
         ValueError: the cell's metrics are not those of the cases.
     """
-    _check_metrics(cell, cases, lambda why: ValueError(f"{cell.name}: {why}"))
+    check_metrics(cell, cases, lambda why: ValueError(f"{cell.name}: {why}"))
     data = to_parquet(cases)
     written = stamped(cell.model_copy(update={"placements_sha256": hashlib.sha256(data).hexdigest()}))
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,10 +203,10 @@ def read_cells(folder: Path) -> list[CellResult]:
     """All cells in a folder of result files, sorted by kind, name and seed; none if it does not exist.
 
     Raises:
-        UserError: a file that is damaged, oversize, of another schema or without its Parquet; or cells of more
-            than one track version, protocol, split, dataset or set of pretrained models.
+        UserError: a file that is damaged, changed, oversize, of another schema or without its Parquet; or cells of
+            more than one track version, protocol, split, dataset or set of pretrained models.
     """
-    cells = {path: _read_cell(path) for path in sorted(folder.glob("*.json"))}
+    cells = {path: read_cell(path) for path in sorted(folder.glob("*.json"))}
     for what, of in _ONE_PER_FOLDER:
         values = {of(cell): path for path, cell in cells.items()}
         if len(values) > 1:
@@ -238,22 +236,24 @@ def read_cases(folder: Path, cell: CellResult) -> Mapping[Task, Cases]:
     path = cell_paths(folder, cell)[1]
     data = _read_parquet_bytes(path, cell)
     try:
-        cases = from_parquet(data)
+        cases = from_parquet(data, sum(cell.metrics[task]["all"].n_cases for task in TASKS))
     except ValueError as error:
         raise UserError(f"{path} holds no placements: {one_line(error)}. {_RESTORE}") from error
-    _check_metrics(cell, cases, lambda why: UserError(f"{path}: {why}. {_RESTORE}"))
+    check_metrics(cell, cases, lambda why: UserError(f"{path}: {why}. {_RESTORE}"))
     return cases
 
 
 _RESTORE = "Restore both files of the cell, or delete them and run it again"
 
 
-def _read_cell(path: Path) -> CellResult:
+def read_cell(path: Path) -> CellResult:
+    """The cell in a JSON file.
+
+    Raises:
+        UserError: it is damaged, changed, oversize, of another schema, another cell's name or without its Parquet.
+    """
     try:
-        size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
-            raise UserError(f"{path} has {size:,} bytes; a result has at most {MAX_JSON_BYTES:,}. Remove the file")
-        data = path.read_bytes()
+        data = _read_limited(path, MAX_JSON_BYTES)
         raw = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read result {path}: {one_line(error)}. {_RESTORE}") from error
@@ -261,20 +261,17 @@ def _read_cell(path: Path) -> CellResult:
     if schema is None:
         raise UserError(f"{path} is not a semidbench result (no `semidbench_result`). Move it out of the folder")
     if schema != SCHEMA:
-        raise UserError(
-            f"{path}: this result has schema {schema}, this semidbench reads {SCHEMA}: "
-            "run the cell again, or use the semidbench that wrote it"
-        )
+        made = f"this result has schema {str(schema)[:20]}, this semidbench reads {SCHEMA}"
+        raise UserError(f"{path}: {made}: run the cell again, or use the semidbench that wrote it")
     try:
         cell = CellResult.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "top level"
+        place = ".".join(map(str, first["loc"]))[:100] or "top level"
         raise UserError(f"{path}: {place}: {one_line(first['msg'])}. {_RESTORE}") from error
     if cell_paths(path.parent, cell)[0] != path:
-        raise UserError(
-            f"{path} holds {cell.name!r} seed {cell.seed}; that belongs in {slug(cell.name, cell.seed)}.json"
-        )
+        right = f"{slug(cell.name, cell.seed)}.json"
+        raise UserError(f"{path} holds {cell.name!r} seed {cell.seed}; that belongs in {right}")
     if cell_bytes(cell) != data or stamped(cell) != cell:
         raise UserError(f"{path} was changed after it was written (`result_sha256` is of other fields). {_RESTORE}")
     _read_parquet_bytes(cell_paths(path.parent, cell)[1], cell)
@@ -283,10 +280,7 @@ def _read_cell(path: Path) -> CellResult:
 
 def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > MAX_PARQUET_BYTES:
-            raise UserError(f"{path} has {size:,} bytes; at most {MAX_PARQUET_BYTES:,} are read. {_RESTORE}")
-        data = path.read_bytes()
+        data = _read_limited(path, MAX_PARQUET_BYTES)
     except OSError as error:
         raise UserError(f"cannot read the placements of {cell.name!r}: {one_line(error)}. {_RESTORE}") from error
     if hashlib.sha256(data).hexdigest() != cell.placements_sha256:
@@ -294,25 +288,11 @@ def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
     return data
 
 
-def _check_metrics(cell: CellResult, cases: Mapping[Task, Cases], fail: Callable[[str], Exception]) -> None:
-    """Every number of the JSON must follow from the placements (to 1e-9: log2 differs in its last bit)."""
-    if set(cell.metrics) != set(TASKS) or any(set(cell.metrics[task]) != set(GROUPS) for task in TASKS):
-        raise fail(f"metrics must hold the tasks {TASKS} and in each the groups {GROUPS}")
-    some = cell.metrics["search"]["all"]
-    again = metrics_at(cases, tuple(some.recall), tuple(some.ndcg))
-    for task in TASKS:
-        for group in GROUPS:
-            said, found = _flat(cell.metrics[task][group]), _flat(again[task][group])
-            if said.keys() != found.keys() or not all(_near(said[key], found[key]) for key in said):
-                raise fail(f"the metrics in the JSON for {task}, {group}, do not follow from the placements")
-
-
-def _flat(metrics: GroupMetrics) -> dict[str, float | None]:
-    flat: dict[str, float | None] = {}
-    for name, value in metrics.model_dump().items():
-        flat |= {f"{name}@{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
-
-
-def _near(a: float | None, b: float | None) -> bool:
-    return a == b if a is None or b is None else abs(a - b) <= 1e-9
+def _read_limited(path: Path, limit: int) -> bytes:
+    """A file's bytes, unless it is a link, a pipe or the like, or larger than a result is."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path} is a link or no file. Put the file itself there, or delete it")
+    if status.st_size > limit:
+        raise UserError(f"{path} has {status.st_size:,} bytes; a result has at most {limit:,}. Delete the file")
+    return path.read_bytes()

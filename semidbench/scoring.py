@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases
-from semidbench.metrics import GROUPS, Group, Mask, cases_per_unit, id_recall_at, in_group, ndcg_at, recall_at, tally
+from semidbench.metrics import GROUPS, Group, Tally, id_recall_at, kinds, ndcg_at, recall_at, tally
 from semidbench.track import Evaluation
 
 
@@ -42,28 +42,33 @@ def compute_metrics(cases: Mapping[Task, Cases], evaluation: Evaluation) -> Metr
 
 def metrics_at(cases: Mapping[Task, Cases], recall_ks: tuple[int, ...], ndcg_ks: tuple[int, ...]) -> Metrics:
     """All metrics at these cut-offs."""
+    return {task: _task_metrics(cases[task], recall_ks, ndcg_ks) for task in TASKS}
+
+
+def _task_metrics(cases: Cases, recall_ks: tuple[int, ...], ndcg_ks: tuple[int, ...]) -> dict[Group, GroupMetrics]:
+    p, of = cases.placements, kinds(cases.units, cases.head)
+    beyond = max((*recall_ks, *ndcg_ks), default=0) + 1  # all later ranks are alike
+    near = p.start < beyond
+    placed = tally(of, np.where(near, p.start, 0), np.where(near, p.size, 0))
+    start, size = placed.columns
+    found = placed.unit_means(
+        *(recall_at(start, size, k) for k in recall_ks), *(ndcg_at(start, size, k) for k in ndcg_ks)
+    )
+    ranked = tally(of, np.minimum(p.id_rank, beyond))
+    by_id = ranked.unit_means(*(id_recall_at(ranked.columns[0], k) for k in recall_ks))
+    ids, items = _means(tally(of, p.n_ids)), _means(tally(of, p.n_items))
     return {
-        task: {
-            group: _group_metrics(cases[task], in_group(group, cases[task].head), recall_ks, ndcg_ks)
-            for group in GROUPS
-        }
-        for task in TASKS
+        group: GroupMetrics(
+            n_cases=of.n_cases[group],
+            recall=dict(zip(recall_ks, found[group], strict=False)),
+            ndcg=dict(zip(ndcg_ks, found[group][len(recall_ks) :], strict=True)),
+            id_recall=dict(zip(recall_ks, by_id[group], strict=True)) if p.n_ids.any() else None,
+            mean_ids=ids[group],
+            mean_items=items[group],
+        )
+        for group in GROUPS
     }
 
 
-def _group_metrics(cases: Cases, chosen: Mask, recall_ks: tuple[int, ...], ndcg_ks: tuple[int, ...]) -> GroupMetrics:
-    p, sharing = cases.placements, cases_per_unit(cases.units[chosen])
-    beyond = max((*recall_ks, *ndcg_ks), default=0) + 1  # all later ranks are alike
-    near = p.start < beyond
-    placed = tally(sharing, np.where(near, p.start, 0)[chosen], np.where(near, p.size, 0)[chosen])
-    ranked = tally(sharing, np.minimum(p.id_rank, beyond)[chosen])
-    ids, items = tally(sharing, p.n_ids[chosen]), tally(sharing, p.n_items[chosen])
-    (start, size), (id_rank,) = placed.columns, ranked.columns
-    return GroupMetrics(
-        n_cases=len(sharing),
-        recall={k: placed.unit_mean(recall_at(start, size, k)) for k in recall_ks},
-        ndcg={k: placed.unit_mean(ndcg_at(start, size, k)) for k in ndcg_ks},
-        id_recall={k: ranked.unit_mean(id_recall_at(id_rank, k)) for k in recall_ks} if p.n_ids.any() else None,
-        mean_ids=ids.unit_mean(ids.columns[0].astype(float)),
-        mean_items=items.unit_mean(items.columns[0].astype(float)),
-    )
+def _means(counts: Tally) -> dict[Group, float | None]:
+    return {group: mean for group, (mean,) in counts.unit_means(counts.columns[0].astype(np.float64)).items()}

@@ -8,10 +8,9 @@ many seeds the row was ahead. The other unit on offer is the seed.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Literal
 
 import numpy as np
@@ -21,11 +20,14 @@ from semidbench.errors import UserError
 
 Unit = Literal["case", "seed"]
 Values = NDArray[np.float64]
+Counts = NDArray[np.int64]
 Matrix = NDArray[np.float64]
 CountMatrix = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 # Scores are fractions of whole cases; a spread below this is rounding.
 _NO_SPREAD = 1e-12
+_AT_ONCE = 2**17  # differences tested in one go: 1 MiB of them stays in a processor's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,9 @@ class ColumnTests:
         difference: float64 (R, R), mean of a's paired observations minus mean of b's.
         seeds_ahead: int64 (R, R), in how many common seeds a's mean over the units is above b's.
         n_seeds: int64 (R, R), common seeds.
+        significant: bool (R, R), whether a is significantly better than b.
+        holding: bool (R, R), whether that holds over the seeds too: a was ahead in all common seeds but one at most,
+            of two or more.
         detectable: a difference that a test finds with the asked-for power, taking the largest standard deviation of
             paired differences in the column; None where there is none (m is 0, or n too small at any effect).
         critical_t: |t| that a test must exceed; None where m is 0.
@@ -64,21 +69,58 @@ class ColumnTests:
     difference: Matrix
     seeds_ahead: CountMatrix
     n_seeds: CountMatrix
+    significant: Mask
+    holding: Mask
     detectable: float | None
     critical_t: float | None
 
     def beats(self, a: int, b: int) -> bool:
         """Whether row a is significantly better than row b."""
-        return bool(self.p[a, b] < self.alpha and self.difference[a, b] > 0)
+        return bool(self.significant[a, b])
 
     def holds(self, a: int, b: int) -> bool:
-        """Whether a beats b and was also ahead in all common seeds but one at most, of two or more."""
-        n_seeds = self.n_seeds[a, b]
-        return self.beats(a, b) and bool(n_seeds >= 2 and self.seeds_ahead[a, b] >= n_seeds - 1)
+        """Whether a beats b over the seeds too."""
+        return bool(self.holding[a, b])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """All M pairs of the rows of one column, the better row first; in a draw, the earlier one.
+
+    Attributes:
+        better: int64 (M,), places in `ColumnTests.rows`.
+        worse: int64 (M,), the same of the other row. Pairs are in the order of the two places, the lower one first.
+        difference, p, seeds_ahead, n_seeds, significant, holding: (M,) each, as the matrices have them.
+    """
+
+    better: Counts
+    worse: Counts
+    difference: Values
+    p: Values
+    seeds_ahead: Counts
+    n_seeds: Counts
+    significant: NDArray[np.bool_]
+    holding: NDArray[np.bool_]
+
+
+def ordered_pairs(tests: ColumnTests) -> Pairs:
+    """Each pair of rows once, from what the tests say on both its orders."""
+    a, b = np.triu_indices(len(tests.rows), 1)
+    behind = tests.difference[a, b] < 0
+    at = np.where(behind, b, a), np.where(behind, a, b)
+    return Pairs(
+        *at,
+        tests.difference[at],
+        tests.p[at],
+        tests.seeds_ahead[at],
+        tests.n_seeds[at],
+        tests.significant[at],
+        tests.holding[at],
+    )
 
 
 def paired_tests(rows: Sequence[RowScores], alpha: float, power: float, unit: Unit = "case") -> ColumnTests:
-    """Test every pair of rows over their common seeds (pingouin.ttest, paired; pingouin.multicomp, bonf).
+    """Test every pair of rows over their common seeds (Student's t by scipy.special; pingouin.multicomp, bonf).
 
     Args:
         rows: R rows scored on the same n units (semidbench.metrics.unit_means).
@@ -92,35 +134,39 @@ def paired_tests(rows: Sequence[RowScores], alpha: float, power: float, unit: Un
     """
     n_units = _check_units(rows)
     size = len(rows)
-    difference, p = np.zeros((size, size)), np.full((size, size), np.nan)
-    ahead, n_seeds = np.zeros((size, size), np.int64), np.zeros((size, size), np.int64)
-    pairs = list(combinations(range(size), 2)) if n_units else []
-    by_seed = [{seed: values.mean() for seed, values in row.by_seed.items()} for row in rows] if pairs else []
-    observed: dict[tuple[int, tuple[int, ...]], Values] = {}
-    tested: dict[tuple[int, int], tuple[Values, Values]] = {}
-    for a, b in pairs:
-        common = _common_seeds(rows[a], rows[b])
-        means_a, means_b = (np.array([by_seed[i][seed] for seed in common]) for i in (a, b))
-        n_seeds[a, b] = n_seeds[b, a] = len(common)
-        ahead[a, b], ahead[b, a] = np.count_nonzero(means_a > means_b), np.count_nonzero(means_b > means_a)
-        if unit == "seed":
-            tested[a, b] = means_a, means_b
-        else:
-            for i in (a, b):
-                if (i, common) not in observed:
-                    observed[i, common] = np.mean([rows[i].by_seed[seed] for seed in common], axis=0)
-            tested[a, b] = observed[a, common], observed[b, common]
-        x, y = tested[a, b]
-        difference[a, b], difference[b, a] = x.mean() - y.mean(), y.mean() - x.mean()
-    n = min((len(x) for x, _ in tested.values()), default=0)
-    m = len(pairs) if n >= 2 else 0
+    tested = _Tested(
+        difference=np.zeros((size, size)),
+        p=np.full((size, size), np.nan),
+        spread=np.zeros((size, size)),
+        seeds_ahead=np.zeros((size, size), np.int64),
+        n_seeds=np.zeros((size, size), np.int64),
+    )
+    families = _by_common_seeds(rows) if n_units else {}
+    for common, partners in families.items():
+        _test(rows, common, partners, unit, tested)
+    m, n = size * (size - 1) // 2, 0
+    if families:
+        n = n_units if unit == "case" else min(map(len, families))
     detectable = critical_t = None
-    if m:
-        corrected, detectable, critical_t = _test(list(tested.values()), n, alpha, power)
-        for (a, b), value in zip(tested, corrected, strict=True):
-            p[a, b] = p[b, a] = value
+    if n < 2:
+        m, tested.p[:] = 0, np.nan
+    else:
+        detectable, critical_t = _correct(tested, n, alpha, power)
+    significant = (tested.p < alpha) & (tested.difference > 0)
     return ColumnTests(
-        tuple(row.name for row in rows), unit, n, m, alpha, p, difference, ahead, n_seeds, detectable, critical_t
+        rows=tuple(row.name for row in rows),
+        unit=unit,
+        n=n,
+        m=m,
+        alpha=alpha,
+        p=tested.p,
+        difference=tested.difference,
+        seeds_ahead=tested.seeds_ahead,
+        n_seeds=tested.n_seeds,
+        significant=significant,
+        holding=significant & (tested.n_seeds >= 2) & (tested.seeds_ahead >= tested.n_seeds - 1),
+        detectable=detectable,
+        critical_t=critical_t,
     )
 
 
@@ -134,22 +180,87 @@ def _check_units(rows: Sequence[RowScores]) -> int:
     return shapes[0][0] if shapes else 0
 
 
-def _test(pairs: list[tuple[Values, Values]], n: int, alpha: float, power: float) -> tuple[Values, float | None, float]:
-    """Corrected p-values of the pairs, the smallest detectable difference, and the critical |t|."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tested:
+    """The matrices of `ColumnTests` while they are filled in, and `spread`: the differences' standard deviation."""
+
+    difference: Matrix
+    p: Matrix
+    spread: Matrix
+    seeds_ahead: CountMatrix
+    n_seeds: CountMatrix
+
+
+def _by_common_seeds(rows: Sequence[RowScores]) -> dict[tuple[int, ...], dict[int, list[int]]]:
+    """The pairs of rows: by their common seeds and then by the first row, the rows after it."""
+    seeds = [frozenset(row.by_seed) for row in rows]
+    families: dict[tuple[int, ...], dict[int, list[int]]] = {}
+    shared: dict[tuple[frozenset[int], frozenset[int]], tuple[int, ...]] = {}
+    for a, b in combinations(range(len(rows)), 2):
+        key = seeds[a], seeds[b]
+        if key not in shared:
+            shared[key] = _common_seeds(rows[a], rows[b])
+        families.setdefault(shared[key], {}).setdefault(a, []).append(b)
+    return families
+
+
+def _test(
+    rows: Sequence[RowScores], common: tuple[int, ...], partners: Mapping[int, list[int]], unit: Unit, tested: _Tested
+) -> None:
+    """Fill in the pairs of rows that have these seeds in common; p-values uncorrected."""
+    involved = sorted({*partners, *chain(*partners.values())})
+    by_seed = {i: np.array([rows[i].by_seed[seed].mean() for seed in common]) for i in involved}
+    paired = by_seed
+    if unit == "case":
+        paired = {i: np.mean([rows[i].by_seed[seed] for seed in common], axis=0) for i in involved}
+    means = {i: values.mean() for i, values in paired.items()}
+    for a, others in partners.items():
+        for b in _blocks(others, len(paired[a])):
+            spread, p = _p_values(paired[a] - np.stack([paired[i] for i in b]))
+            seeds = np.stack([by_seed[i] for i in b])
+            tested.p[a, b] = tested.p[b, a] = p
+            tested.spread[a, b] = spread
+            tested.difference[a, b] = means[a] - np.array([means[i] for i in b])
+            tested.difference[b, a] = -tested.difference[a, b]
+            tested.n_seeds[a, b] = tested.n_seeds[b, a] = len(common)
+            tested.seeds_ahead[a, b] = np.count_nonzero(by_seed[a] > seeds, axis=1)
+            tested.seeds_ahead[b, a] = np.count_nonzero(seeds > by_seed[a], axis=1)
+
+
+def _blocks(rows: list[int], n: int) -> Iterator[list[int]]:
+    """The rows in parts that are tested in one go."""
+    step = max(1, _AT_ONCE // n)
+    return (rows[at : at + step] for at in range(0, len(rows), step))
+
+
+def _p_values(differences: Matrix) -> tuple[Values, Values]:
+    """Standard deviation and two-sided p of each row of paired differences (B, n): float64 (B,) each.
+
+    As scipy.stats.ttest_rel has them, which takes six times as long over so many rows.
+    """
+    from scipy.special import stdtr
+
+    tests, n = differences.shape
+    if n < 2:
+        return np.zeros(tests), np.full(tests, np.nan)
+    mean, spread = differences.mean(axis=1), differences.std(axis=1, ddof=1)
+    varied = spread > _NO_SPREAD
+    t = np.divide(mean, spread / np.sqrt(n), out=np.zeros(tests), where=varied)
+    return spread, 2 * stdtr(n - 1, -np.abs(t))
+
+
+def _correct(tested: _Tested, n: int, alpha: float, power: float) -> tuple[float | None, float]:
+    """Correct the p-values in place; the smallest detectable difference, and the critical |t|."""
     import pingouin as pg
     from scipy import stats
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # pingouin also computes Bayes factors, which may overflow
-        spreads = [float(np.std(x - y, ddof=1)) for x, y in pairs]
-        p = [
-            1.0 if spread <= _NO_SPREAD else float(pg.ttest(x, y, paired=True)["p_val"].iloc[0])
-            for (x, y), spread in zip(pairs, spreads, strict=True)
-        ]
-        corrected = np.asarray(pg.multicomp(p, alpha=alpha, method="bonf")[1], dtype=np.float64)
-        effect = float(pg.power_ttest(d=None, n=n, power=power, alpha=alpha / len(pairs), contrast="paired"))
-    detectable = effect * max(spreads) if np.isfinite(effect) and max(spreads) > _NO_SPREAD else None
-    return corrected, detectable, float(stats.t.ppf(1 - alpha / len(pairs) / 2, n - 1))
+    above = np.triu_indices(len(tested.p), 1)
+    corrected = pg.multicomp(tested.p[above], alpha=alpha, method="bonf")[1]
+    tested.p[above] = tested.p.T[above] = corrected
+    m, spread = len(corrected), float(tested.spread.max())
+    effect = float(pg.power_ttest(d=None, n=n, power=power, alpha=alpha / m, contrast="paired"))
+    detectable = effect * spread if np.isfinite(effect) and spread > _NO_SPREAD else None
+    return detectable, float(stats.t.ppf(1 - alpha / m / 2, n - 1))
 
 
 def _common_seeds(a: RowScores, b: RowScores) -> tuple[int, ...]:

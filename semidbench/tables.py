@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,16 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from semidbench.api import TASKS
 from semidbench.caption import caption, short_caption, superscripts_crowd
 from semidbench.errors import one_line
-from semidbench.grids import DASH, Cell, Grid, full_grid, main_grid, pairs, pairs_grid, ten_digits
+from semidbench.grids import DASH, Cell, Grid, full_grid, main_grid, pairs_grid, ten_digits
+from semidbench.json_text import json_text
 from semidbench.leaderboards import Column, Leaderboard, Row
 from semidbench.markdown import md_table, md_text
 from semidbench.results import write_atomically
+from semidbench.significance import ordered_pairs
 from semidbench.terminal import new_table, style
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 2
+SCHEMA = 3
 Format = Literal["md", "csv", "json", "latex"]
 
 
@@ -39,11 +40,16 @@ def write_tables(board: Leaderboard, out: Path | str) -> list[Path]:
     """Write leaderboard.md, .csv, .json and .tex under `out`/<track name>; gives back their paths."""
     folder = Path(out) / board.track.name
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for format, make in RENDERERS.items():
-        paths.append(folder / f"leaderboard.{'tex' if format == 'latex' else format}")
-        write_atomically(paths[-1], make(board).encode())
-    return paths
+    made = files(board, folder)
+    for path, text in made.items():
+        write_atomically(path, text.encode())
+    return list(made)
+
+
+def files(board: Leaderboard, folder: Path) -> dict[Path, str]:
+    """The text of each file of tables in `folder`, by its path."""
+    suffixes = {format: "tex" if format == "latex" else format for format in RENDERERS}
+    return {folder / f"leaderboard.{suffixes[format]}": make(board) for format, make in RENDERERS.items()}
 
 
 def to_markdown(board: Leaderboard) -> str:
@@ -124,7 +130,10 @@ def _inert(text: str) -> str:
 
 
 def to_json(board: Leaderboard) -> str:
-    """Everything, versioned: rows with every metric and seed, columns with every test."""
+    """Everything, versioned: rows with every metric and seed, columns with every test.
+
+    A column's pairs are a table by columns: the entries at one place of its lists are one pair, a the better row.
+    """
     whole = {
         "semidbench_leaderboard": SCHEMA,
         "track": {"name": board.track.name, "version": board.track.version, "about": board.track.about},
@@ -136,7 +145,7 @@ def to_json(board: Leaderboard) -> str:
         "columns": [_json_column(board, column) for column in board.columns],
         "mixed": board.mixed,
     }
-    return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(whole)
 
 
 def _json_row(row: Row) -> dict[str, Any]:
@@ -155,7 +164,8 @@ def _json_row(row: Row) -> dict[str, Any]:
 
 
 def _json_column(board: Leaderboard, column: Column) -> dict[str, Any]:
-    tests = column.tests
+    tests, pairs = column.tests, ordered_pairs(column.tests)
+    numbers = [row.number for row in board.rows]
     return {
         "task": column.task,
         "group": column.group,
@@ -166,20 +176,16 @@ def _json_column(board: Leaderboard, column: Column) -> dict[str, Any]:
         "alpha": tests.alpha,
         "smallest_detectable_difference": ten_digits(tests.detectable),
         "critical_t": ten_digits(tests.critical_t),
-        "pairs": [
-            {
-                "a": pair.better.number,
-                "b": pair.worse.number,
-                "difference": ten_digits(pair.difference),
-                "corrected_p": ten_digits(pair.p),
-                "seeds_ahead": pair.seeds_ahead,
-                "common_seeds": pair.n_seeds,
-                "significant": pair.significant,
-                "holds": pair.holds,
-            }
-            for pair in pairs(board)
-            if pair.column is column
-        ],
+        "pairs": {
+            "a": [numbers[at] for at in pairs.better.tolist()],
+            "b": [numbers[at] for at in pairs.worse.tolist()],
+            "difference": [ten_digits(difference) for difference in pairs.difference.tolist()],
+            "corrected_p": [ten_digits(p) if tests.m else None for p in pairs.p.tolist()],
+            "seeds_ahead": pairs.seeds_ahead.tolist(),
+            "common_seeds": pairs.n_seeds.tolist(),
+            "significant": pairs.significant.tolist(),
+            "holds": pairs.holding.tolist(),
+        },
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +31,8 @@ def run_scale(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None
 def test_scale_measures_and_keeps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scale, "COMMANDS", {"leaderboard": scale.COMMANDS["leaderboard"]})
+    small = replace(scale.WORK["paper"], commands={"leaderboard": scale.WORK["paper"].commands["leaderboard"]})
+    monkeypatch.setitem(scale.WORK, "paper", small)
     run_scale(monkeypatch, tmp_path)
     table = capsys.readouterr()
     assert "2 schemes x 2 seeds x 150 queries" in table.out
@@ -40,19 +42,19 @@ def test_scale_measures_and_keeps(
     ]
     assert "cores" in table.out.splitlines()[-1]
     assert "made 4 cells" in table.err
-    monkeypatch.setattr(scale, "COMMANDS", {})
+    monkeypatch.setitem(scale.WORK, "paper", replace(small, commands={}))
     run_scale(monkeypatch, tmp_path)
     assert "made" not in capsys.readouterr().err
 
 
 def test_scale_refuses_a_folder_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scale._mark(scale.Size(schemes=2), results_folder(scale.TRACK, tmp_path))
+    scale._mark(scale.WORK["rows"].size, results_folder("paper", tmp_path))
     with pytest.raises(SystemExit, match="says another size"):
         run_scale(monkeypatch, tmp_path)
 
 
 def test_scale_refuses_a_folder_of_real_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = results_folder(scale.TRACK, tmp_path)
+    results = results_folder("paper", tmp_path)
     results.mkdir(parents=True)
     (results / "a-cell.json").write_text("{}")
     with pytest.raises(SystemExit, match="these are not made-up results"):

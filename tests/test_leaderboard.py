@@ -21,7 +21,8 @@ from rich.console import Console
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases
 from semidbench.errors import UserError
-from semidbench.grids import Cell, main_grid, pairs, pairs_grid
+from semidbench.grids import Cell, main_grid, pairs_grid
+from semidbench.json_text import json_text
 from semidbench.leaderboards import Leaderboard, leaderboard
 from semidbench.metrics import recall_at
 from semidbench.ranking import Placements, place_scores
@@ -153,7 +154,6 @@ def test_the_family_is_the_numbered_pairs_of_a_column(board: Leaderboard) -> Non
     assert board.columns[0].tests.n == len(np.unique(searched.units))
     assert board.columns[1].tests.n == len(np.unique(searched.units[searched.head]))
     assert board.columns[3].tests.n == N_CASES
-    assert len(pairs(board)) == 6 * 6
 
 
 def test_every_superscript_says_in_how_many_seeds(board: Leaderboard) -> None:
@@ -234,14 +234,23 @@ def test_csv_holds_everything_and_no_formula(board: Leaderboard) -> None:
 
 def test_json_is_versioned_and_holds_every_test(board: Leaderboard) -> None:
     raw = json.loads(render(board, "json"))
-    assert raw["semidbench_leaderboard"] == 2
+    assert raw["semidbench_leaderboard"] == 3
     assert raw["track"]["version"] == TRACK.version
     assert [row["name"] for row in raw["rows"]] == [row.name for row in board.rows]
-    assert all(len(column["pairs"]) == column["m"] == 6 for column in raw["columns"])
-    best = next(pair for pair in raw["columns"][0]["pairs"] if (pair["a"], pair["b"]) == (2, 1))
-    assert best["corrected_p"] == pytest.approx(board.columns[0].tests.p[1, 0], rel=1e-9)
-    assert best["significant"]
-    assert best["holds"]
+    for column, said in zip(board.columns, raw["columns"], strict=True):
+        listed = [dict(zip(said["pairs"], values, strict=True)) for values in zip(*said["pairs"].values(), strict=True)]
+        assert len(listed) == said["m"] == 6
+        for pair in listed:
+            a, b, tests = pair["a"] - 1, pair["b"] - 1, column.tests
+            assert pair["difference"] == pytest.approx(tests.difference[a, b], rel=1e-9)
+            assert pair["difference"] >= 0
+            assert pair["corrected_p"] == pytest.approx(tests.p[a, b], rel=1e-9)
+            assert (pair["seeds_ahead"], pair["common_seeds"]) == (tests.seeds_ahead[a, b], tests.n_seeds[a, b])
+            assert (pair["significant"], pair["holds"]) == (tests.beats(a, b), tests.holds(a, b))
+    first = raw["columns"][0]["pairs"]
+    at = list(zip(first["a"], first["b"], strict=True)).index((2, 1))
+    assert first["significant"][at]
+    assert first["holds"][at]
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -281,6 +290,37 @@ def test_ten_rows_get_commas_between_superscripts(tmp_path: Path) -> None:
     for i in range(10):
         write(tmp_path, f"x{i}/y/z", 0, 0.9 if i == 0 else 0.0, 0.0)
     assert cells_of(leaderboard("smoke", tmp_path), "Search R@30 All")["x0/y/z"].beats == "2,3,4,5,6,7,8,9,10"
+
+
+def test_many_rows_are_counted_rather_than_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(31):
+        write(tmp_path, f"x{i}/y/z", 0, 1.0 if i == 3 else 0.01 * i, 0.0)
+    board = leaderboard("smoke", tmp_path)
+    tests = board.columns[0].tests
+    for row, cell in zip(board.rows, cells_of(board, "Search R@30 All").values(), strict=True):
+        beaten = sum(tests.beats(tests.rows.index(row.name), at) for at in range(31))
+        assert cell.beats == (str(beaten) if beaten else "")
+    assert cells_of(board, "Search R@30 All")["x3/y/z"].beats == "30"
+    text = render(board, "md")
+    assert "Superscripts: how many schemes the row beats significantly" in text
+    total = len(pairs_grid(board).rows)
+    monkeypatch.setattr("semidbench.grids.MOST_PAIRS", total - 1)
+    shortened = pairs_grid(board)
+    assert f"best scheme: {len(shortened.rows)} of {total}; leaderboard.json has all" in shortened.title
+    search = [row for row in shortened.rows if row[0].text == "Search All"]
+    assert {row[1].text.split()[1] for row in search} == {"x3/y/z"}
+    assert len(search) == 30
+
+
+@pytest.mark.parametrize("value", [[], {}, {"b": 1, "a": [1, 2.5, None]}, [[1], {}], [{"a": "\u0131\n"}], "x", (1, 2)])
+def test_json_keeps_plain_lists_on_a_line(value: Any) -> None:
+    text = json_text(value)
+    assert json.loads(text) == json.loads(json.dumps(value))
+    assert text.endswith("\n")
+    lines = ["{", ' "a": [1, 2.5, null],', ' "b": 1,', ' "c": [', "  {}", " ]", "}", ""]
+    assert json_text({"b": 1, "a": [1, 2.5, None], "c": [{}]}) == "\n".join(lines)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_text([float("nan")])
 
 
 def test_one_row_and_one_seed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semidbench.metrics import cases_per_unit, head_items, id_recall_at, in_group, ndcg_at, recall_at, tally, unit_means
+from semidbench.metrics import GROUPS, head_items, id_recall_at, in_group, kinds, ndcg_at, recall_at, tally, unit_means
 from semidbench.ranking import place_beams, place_scores
 
 # Sizes of the groups in a list, at most 7 items, so that all orders of ties can be gone through.
@@ -123,22 +123,40 @@ def test_head_and_torso_partition_the_cases() -> None:
     assert (in_group("head", head) ^ in_group("torso", head)).all()
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 70)), max_size=60))
-def test_a_mean_gives_each_unit_the_same_weight_and_is_rounded_once(cases: list[tuple[int, int, int]]) -> None:
-    units, *columns = (np.array([case[i] for case in cases], np.int32) for i in range(3))
-    counted = tally(cases_per_unit(units), *columns)
+FAR = 10**7  # numbers too far apart to count each in a place of its own: they are sorted
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 2, 3, 4, FAR]), st.booleans(), st.integers(0, 3), st.integers(0, 70)),
+        max_size=60,
+    )
+    | st.lists(
+        st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3), st.sampled_from([0, 1, 5, FAR])), max_size=60
+    )
+)
+def test_a_mean_gives_each_unit_the_same_weight_and_is_rounded_once(cases: list[tuple[int, bool, int, int]]) -> None:
+    every_unit, every_head, *every_column = (np.array([case[i] for case in cases], np.int32) for i in range(4))
+    of = kinds(every_unit, every_head.astype(bool))
+    counted = tally(of, *every_column)
     assert int(counted.times.sum()) == len(cases)
 
     def score(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.log2(1 + a + b) / 3
 
-    mean = counted.unit_mean(score(*counted.columns))
-    if not cases:
-        assert mean is None
-        return
-    values, own = score(*columns), [units == unit for unit in sorted(set(units.tolist()))]
-    by_unit = unit_means(values, np.unique(units, return_inverse=True)[1], len(own))
-    assert by_unit.tolist() == pytest.approx([values[chosen].mean() for chosen in own], abs=1e-12)
-    assert mean == pytest.approx(by_unit.mean(), abs=1e-12)
-    shares = [Fraction(value / np.sum(units == unit)) for value, unit in zip(values, units, strict=True)]
-    assert mean == float(sum(shares)) / len(own)
+    found = counted.unit_means(*[score(*counted.columns)] * 2)
+    for group in GROUPS:
+        members = in_group(group, every_head.astype(bool))
+        units, columns = every_unit[members], [column[members] for column in every_column]
+        mean, again = found[group]
+        assert (again, of.n_cases[group]) == (mean, len(units))
+        if not len(units):
+            assert mean is None
+            continue
+        values, own = score(*columns), [units == unit for unit in sorted(set(units.tolist()))]
+        assert of.n_units[group] == len(own)
+        by_unit = unit_means(values, np.unique(units, return_inverse=True)[1], len(own))
+        assert by_unit.tolist() == pytest.approx([values[chosen].mean() for chosen in own], abs=1e-12)
+        assert mean == pytest.approx(by_unit.mean(), abs=1e-12)
+        shares = [Fraction(value / np.sum(units == unit)) for value, unit in zip(values, units, strict=True)]
+        assert mean == float(sum(shares)) / len(own)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 
 import numpy as np
+import pingouin as pg
 import pytest
 from scipy import stats
 
+from semidbench import significance
 from semidbench.errors import UserError
 from semidbench.metrics import unit_means
-from semidbench.significance import ColumnTests, RowScores, Unit, paired_tests
+from semidbench.significance import ColumnTests, RowScores, Unit, ordered_pairs, paired_tests
 
 ALPHA, POWER = 0.05, 0.8
 UNITS = np.repeat(np.arange(50), 4)[::-1]  # 50 units of 4 cases each, not in order
@@ -50,6 +53,50 @@ def test_p_values_are_scipys_times_m() -> None:
     assert found.beats(0, 1)
     assert not found.beats(1, 0)
     assert not found.beats(1, 2)
+
+
+def test_many_tests_at_once_are_pingouin_s_one_by_one() -> None:
+    rng = np.random.default_rng(1)
+    level = rng.random(200)
+    rows = [
+        RowScores(str(i), {seed: level + shift + spread * rng.random(200) for seed in range(2)})
+        for i, (shift, spread) in enumerate([(0, 1), (0.1, 1), (0, 1e-3), (0.5, 0.3), (0.5, 0.3), (1e-4, 1e-3)])
+    ]
+    found = paired_tests(rows, ALPHA, POWER)
+    means = [np.mean(list(scores.by_seed.values()), axis=0) for scores in rows]
+    smallest = 1.0
+    for a, b in combinations(range(len(rows)), 2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # pingouin also computes Bayes factors, which may overflow
+            p = pg.ttest(means[a], means[b], paired=True)["p_val"].iloc[0]
+        assert found.p[a, b] == pytest.approx(min(1.0, 15 * p), rel=1e-12, abs=0)
+        smallest = min(smallest, p)
+    assert smallest < 1e-100
+
+
+@pytest.mark.parametrize("unit", ["case", "seed"])
+def test_no_bit_depends_on_what_is_tested_at_once(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [row("x" * i, 0.3 + 0.02 * i, range(i % 2, 3)) for i in range(1, 8)]
+    together = compare(rows, unit)
+    monkeypatch.setattr(significance, "_AT_ONCE", 1)
+    apart = compare(rows, unit)
+    for name in ("p", "difference", "seeds_ahead", "n_seeds", "significant", "holding"):
+        np.testing.assert_array_equal(getattr(together, name), getattr(apart, name))
+    assert (together.detectable, together.critical_t) == (apart.detectable, apart.critical_t)
+
+
+def test_pairs_have_the_better_row_first() -> None:
+    found = compare([*ROWS, row("dddd", 0.6), ROWS[0]])
+    pairs = ordered_pairs(found)
+    places = list(zip(pairs.better.tolist(), pairs.worse.tolist(), strict=True))
+    assert [tuple(sorted(pair)) for pair in places] == list(combinations(range(5), 2))
+    assert (pairs.difference >= 0).all()
+    assert places[3] == (0, 4)  # a draw: the earlier row first
+    for at, (a, b) in enumerate(places):
+        assert (pairs.difference[at], pairs.p[at]) == (found.difference[a, b], found.p[a, b])
+        assert (pairs.seeds_ahead[at], pairs.n_seeds[at]) == (found.seeds_ahead[a, b], found.n_seeds[a, b])
+        assert (pairs.significant[at], pairs.holding[at]) == (found.beats(a, b), found.holds(a, b))
+    assert pairs.significant.any()
 
 
 def test_the_seed_is_the_other_unit() -> None:
