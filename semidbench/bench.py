@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from semidbench.api import Context, TrainData, Views
+from semidbench.api import TrainData
 from semidbench.dataset import HeldOut, Split
 from semidbench.dataset.content import dataset_sha256
 from semidbench.dataset.files import load_held_out, load_train, save_held_out, save_train
@@ -20,6 +18,9 @@ from semidbench.dataset.split import split as split_raw
 from semidbench.encoder import load_encoder
 from semidbench.encodings import StoredEncoder
 from semidbench.fingerprint import core_code, library_versions, module_code
+from semidbench.plugin_call import PluginCall
+from semidbench.plugin_limits import Limits
+from semidbench.plugin_process import in_own_process
 from semidbench.pretrained import Pretrained, find_pretrained
 from semidbench.store import RunStage, Stage, find_stage, run_stage
 from semidbench.text_tokens import (
@@ -50,7 +51,9 @@ class Bench:
         dataset_sha256: hash of the split's content.
         facts: numbers about the split.
         notes: what was odd about the data, counted.
+        limits: of a plugin's stage.
         stage: computes a cell's stage, or finds it in the store.
+        call: has a plugin do its part of a stage.
         gpus: how many graphics cards train a generator.
     """
 
@@ -69,7 +72,9 @@ class Bench:
     dataset_sha256: str
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    limits: Limits
     stage: RunStage = run_stage
+    call: PluginCall = in_own_process
     gpus: int = 1
 
     @property
@@ -89,6 +94,11 @@ class Bench:
         """The evaluation cases."""
         return load_held_out(self.dataset.folder / _HELD_OUT)
 
+    @property
+    def train_folder(self) -> Path:
+        """Holds the training data, and nothing else."""
+        return self.dataset.folder / _TRAIN
+
     def text_tokens(self) -> TextTokens:
         """The generator's tokenizer and the size of its text vocabulary."""
         return load_text_tokens(self.tokenizer.folder)
@@ -106,20 +116,6 @@ class Bench:
     def machine_key(self) -> dict[str, Any]:
         """What determines bits beside the inputs."""
         return {"threads": self.track.threads, "device": self.device, "libraries": library_versions()}
-
-    def context(self, seed: int, scratch: Path, views: Mapping[str, Views] | None = None) -> Context:
-        """What a plugin is handed in a cell of that seed."""
-        return Context(
-            seed=seed,
-            rng=np.random.default_rng(seed),
-            device=self.device,
-            threads=self.track.threads,
-            codebook_sizes=self.track.ids.codebook_sizes,
-            text_encoder=self.encoder,
-            views=views or {},
-            progress=self.progress,
-            scratch=scratch,
-        )
 
 
 def open_bench(track: Track, split: Split, data: Path | None, store: Path, device: str, progress: Progress) -> Bench:
@@ -156,6 +152,7 @@ def open_bench(track: Track, split: Split, data: Path | None, store: Path, devic
         dataset_sha256=told["sha256"],
         facts=told["facts"],
         notes=tuple(told["notes"]),
+        limits=Limits(60 * track.plan.stage_minutes, None),
     )
 
 

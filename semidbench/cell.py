@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semidbench.api import TASKS, Floats, Task, Views
-from semidbench.bench import Bench, scratch_folder
-from semidbench.embedder import embed, join, load_views, save_views
+from semidbench.api import TASKS, Floats, Task
+from semidbench.bench import Bench
+from semidbench.contracts import check_item_ids, check_views
+from semidbench.embedder import load_views, save_views
 from semidbench.fingerprint import core_code, library_versions, module_code
-from semidbench.layout import assign_ids, load_ids, save_ids
+from semidbench.layout import load_ids, save_ids
+from semidbench.plugin_call import calling
+from semidbench.plugin_stage import Assignment, Embedding
 from semidbench.resolve import ResolvedMethod, ResolvedScheme
-from semidbench.store import Stage
+from semidbench.store import Spent, Stage
 from semidbench.track import ScratchGenerator
 from semidbench.trie import distinct_ids
 from semidbench.vocabulary import id_vocabulary
@@ -75,10 +78,13 @@ def embedding_stage(bench: Bench, method: ResolvedMethod, seed: int) -> Stage:
         "code": [core_code("embedder"), _own_code()],
     }
 
-    def make(folder: Path) -> None:
-        views = {name: load_views(stage.folder) for name, stage in below.items()}
-        with scratch_folder() as scratch:
-            save_views(embed(method, bench.train, bench.context(seed, Path(scratch), views)), folder)
+    def make(folder: Path) -> Spent:
+        work = Embedding(method, {name: stage.folder for name, stage in below.items()})
+        with bench.call(bench, work, seed) as called:
+            with calling(method.who):  # what its process wrote and checked is checked here
+                views = check_views(method.who, load_views(called.output), bench.train.n_items)
+            save_views(views, folder)
+            return called.spent()
 
     return bench.stage(bench.store, "embedding", inputs, make)
 
@@ -103,10 +109,14 @@ def ids_stage(bench: Bench, scheme: ResolvedScheme, embeddings: tuple[Stage, ...
         "code": [core_code("layout"), _own_code()],
     }
 
-    def make(folder: Path) -> None:
-        views: Views = join(tuple(load_views(stage.folder) for stage in embeddings), scheme.name)
-        with scratch_folder() as scratch:
-            save_ids(assign_ids(scheme, bench.train, views, bench.context(seed, Path(scratch))), folder)
+    def make(folder: Path) -> Spent:
+        stages = tuple(stage.folder for stage in embeddings)
+        work = Assignment(scheme.layout, scheme.quantizer, scheme.name, stages)
+        with bench.call(bench, work, seed) as called:
+            with calling(scheme.layout.who):
+                ids = check_item_ids(scheme.layout.who, load_ids(called.output), bench.train.n_items)
+            save_ids(ids, folder)
+            return called.spent()
 
     return bench.stage(bench.store, "ids", inputs, make)
 
@@ -234,4 +244,4 @@ def load_beams(stage: Stage) -> dict[Task, tuple[NDArray[np.int32], Floats]]:
 
 def _own_code() -> str:
     """Of this module and the bench: what is handed to whom is written there."""
-    return module_code("cell", "bench", "query_tokens")
+    return module_code("cell", "bench", "query_tokens", "plugin_stage")

@@ -1,23 +1,27 @@
-"""A run's jobs in worker processes: handed out, listened to, and all stopped when one fails."""
+"""A run's jobs in worker processes: handed out, listened to, and all stopped when one breaks off.
+
+A plugin's failure costs the cells that need it; the others go on.
+"""
 
 from __future__ import annotations
 
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from semidbench import programs
 from semidbench.dataset import Split
 from semidbench.errors import UserError
+from semidbench.failures import Failure, record
 from semidbench.jobs import Job, next_job
+from semidbench.plugin_limits import Limits
 from semidbench.programs import Heard, Program
 from semidbench.progress import Reporter, Work
 from semidbench.track import Track
 
-_GRACE = 3.0  # seconds that a worker has to clean up before it is killed
 _KEPT = "Finished stages are kept: the same command goes on from there"
 
 
@@ -35,11 +39,12 @@ class Setup:
     device: str
     folder: Path
     inputs: dict[str, str]
+    limits: Limits
 
     def as_json(self) -> dict[str, Any]:
         """For a worker's first order."""
         paths = {"data": self.data and str(self.data), "store": str(self.store), "folder": str(self.folder)}
-        named = {"split": self.split, "device": self.device, "inputs": self.inputs}
+        named = {"split": self.split, "device": self.device, "inputs": self.inputs, "limits": asdict(self.limits)}
         return {"track": self.track.model_dump(mode="json"), **named, **paths}
 
 
@@ -56,20 +61,29 @@ class _State:
     """What is left to do and what is known."""
 
     waiting: list[Job]
+    folder: Path
     done: set[str] = field(default_factory=set)
+    failed: dict[str, Failure] = field(default_factory=dict)  # by the job's key
+    failures: list[Failure] = field(default_factory=list)  # of cells
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def run_jobs(jobs: Sequence[Job], setup: Setup, count: int, cards: Sequence[str], reporter: Reporter) -> None:
+def run_jobs(
+    jobs: Sequence[Job], setup: Setup, count: int, cards: Sequence[str], reporter: Reporter
+) -> tuple[Failure, ...]:
     """Do all jobs in `count` processes, each on one of the cards if there are some.
 
+    Returns:
+        The cells that a plugin failed in.
+
     Raises:
-        UserError: a job failed, or a worker was killed; the message names the cell. The other workers are stopped.
+        UserError: a job failed otherwise, or a worker was killed; the message names the cell. The other workers are
+            stopped.
         RuntimeError: a worker broke off.
     """
-    state, heard = _State(list(jobs)), Heard()
+    state, heard = _State(list(jobs), setup.folder), Heard()
     environments = _environments(setup.track.threads, count, cards)
-    with programs.started("semidbench.worker", environments, heard, _GRACE) as begun:
+    with programs.started("semidbench.worker", environments, heard, programs.GRACE) as begun:
         workers = [_Worker(program) for program in begun]
         for program in begun:
             programs.order(program, setup.as_json())
@@ -79,9 +93,9 @@ def run_jobs(jobs: Sequence[Job], setup: Setup, count: int, cards: Sequence[str]
                     _hand_out(worker, state, reporter)
             if all(worker.job is None for worker in workers):
                 assert not state.waiting, state.waiting
-                return
+                return tuple(state.failures)
             place, message = programs.next_message(heard)
-            _take(message, workers[place], state, count)
+            _take(message, workers[place], state, count, reporter)
 
 
 def _environments(threads: int, count: int, cards: Sequence[str]) -> list[dict[str, str]]:
@@ -100,7 +114,7 @@ def _hand_out(worker: _Worker, state: _State, reporter: Reporter) -> None:
     programs.order(worker.program, {"kind": job.kind, "row": job.row, "seed": job.seed, "embedder": job.embedder})
 
 
-def _take(message: list[Any], worker: _Worker, state: _State, count: int) -> None:
+def _take(message: list[Any], worker: _Worker, state: _State, count: int, reporter: Reporter) -> None:
     programs.raise_told(message, _where(worker))
     match message:
         case ["ended"]:
@@ -115,6 +129,30 @@ def _take(message: list[Any], worker: _Worker, state: _State, count: int) -> Non
             if not worker.job.kept:
                 state.seconds[worker.job.what] = time.monotonic() - worker.began
             worker.job = worker.work = None
+        case ["failure", told] if worker.job and worker.work:
+            _fail(worker.job, worker.work, Failure(**told), state)
+            worker.job = worker.work = None
+            _fail_dependents(state, reporter)
+
+
+def _fail(job: Job, work: Work, failure: Failure, state: _State) -> None:
+    """An embedder's failure is told of with each cell that needs it."""
+    state.failed[job.key] = failure
+    if job.kind == "embedder":
+        work.done()
+        return
+    own = replace(failure, row=job.row, seed=job.seed)
+    state.failures.append(own)
+    record(own, state.folder)
+    work.failed(own.told)
+
+
+def _fail_dependents(state: _State, reporter: Reporter) -> None:
+    """The jobs that wait for one that failed, and those that wait for these."""
+    while lost := next((job for job in state.waiting if job.needs & state.failed.keys()), None):
+        state.waiting.remove(lost)
+        cause = state.failed[next(iter(sorted(lost.needs & state.failed.keys())))]
+        _fail(lost, reporter.begin(lost.label), cause, state)
 
 
 def _where(worker: _Worker) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,12 +11,15 @@ from semidbench.api import Context, Floats, TrainData, Views
 from semidbench.contracts import check_views
 from semidbench.errors import UserError
 from semidbench.plugin_call import calling
-from semidbench.resolve import ResolvedMethod
+
+if TYPE_CHECKING:
+    from semidbench.plugin_stage import NamedMethod
+    from semidbench.resolve import ResolvedMethod
 
 _FILE = "views.npz"
 
 
-def embed(method: ResolvedMethod, train: TrainData, context: Context) -> dict[str, Floats]:
+def embed(method: ResolvedMethod | NamedMethod, train: TrainData, context: Context) -> dict[str, Floats]:
     """Run an embedder and hold its views against the contract.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from semidbench.embedder import load_views
 from semidbench.errors import UserError
 from semidbench.id_use import IdUse, id_use
 from semidbench.layout import load_ids
+from semidbench.memory import free_mib
+from semidbench.plugin_limits import plugin_limits
 from semidbench.progress import Reporter, Silent
 from semidbench.registry import load_registry
 from semidbench.resolve import ResolvedMethod, ResolvedScheme, resolve_embedders, resolve_scheme
@@ -119,7 +121,10 @@ def inspect(
         method.build()  # an option that its method refuses is said before any work
     with held_threads(chosen.threads):
         reporter.stage("prepare the data")
-        bench = open_bench(chosen, "test", data, cache or default_store(), pick_device(device), reporter.progress)
+        on = pick_device(device)
+        bench = open_bench(chosen, "test", data, cache or default_store(), on, reporter.progress)
+        limits = plugin_limits(chosen.plan.stage_minutes, None, on, free_mib(), 1)
+        bench = replace(bench, limits=limits)
         reporter.plan(len(rows))
         inspected = tuple(_inspected(bench, row, seed, common, reporter) for row in rows.values())
     return Inspection(chosen.name, chosen.version, bench.train.n_items, seed, inspected)

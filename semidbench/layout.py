@@ -6,19 +6,29 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semidbench.api import TASKS, Context, ItemIds, Quantizer, Task, TrainData, Views
 from semidbench.contracts import CheckedQuantizer, check_item_ids
 from semidbench.plugin_call import calling
-from semidbench.resolve import ResolvedScheme
+
+if TYPE_CHECKING:
+    from semidbench.plugin_stage import NamedMethod
+    from semidbench.resolve import ResolvedMethod
 
 FORMAT = 1
 _CODES, _SLOTS = "codes.npz", "slots.json"
 
 
-def assign_ids(scheme: ResolvedScheme, train: TrainData, views: Views, context: Context) -> dict[Task, ItemIds]:
+def assign_ids(
+    layout: ResolvedMethod | NamedMethod,
+    quantizer: ResolvedMethod | NamedMethod | None,
+    train: TrainData,
+    views: Views,
+    context: Context,
+) -> dict[Task, ItemIds]:
     """Run a scheme's layout and quantizer and hold both against their contracts.
 
     Raises:
@@ -26,14 +36,14 @@ def assign_ids(scheme: ResolvedScheme, train: TrainData, views: Views, context: 
     """
 
     def new_quantizer() -> Quantizer:
-        if scheme.quantizer is None:
+        if quantizer is None:
             raise RuntimeError("this layout says that it uses no quantizer")
-        return CheckedQuantizer(scheme.quantizer.who, scheme.quantizer.build())
+        return CheckedQuantizer(quantizer.who, quantizer.build())
 
-    who = scheme.layout.who + (f" with {scheme.quantizer.who}" if scheme.quantizer else "")
+    who = layout.who + (f" with {quantizer.who}" if quantizer else "")
     with calling(who):
-        ids = scheme.layout.build().assign(train, views, new_quantizer, context)
-    return check_item_ids(scheme.layout.who, ids, train.n_items)
+        ids = layout.build().assign(train, views, new_quantizer, context)
+    return check_item_ids(layout.who, ids, train.n_items)
 
 
 def save_ids(ids: Mapping[Task, ItemIds], folder: Path) -> None:

@@ -1,15 +1,67 @@
-"""Calling a plugin: whatever it raises becomes one line that names it; the traceback stays attached."""
+"""Calling a plugin: whatever goes wrong becomes one line that names it, with the plugin's own traceback beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from semidbench.errors import UserError
+from semidbench.api import Floats, Task
+from semidbench.errors import UserError, one_line
+from semidbench.plugin_trace import plugin_traceback
+
+if TYPE_CHECKING:
+    from semidbench.bench import Bench
+    from semidbench.plugin_stage import Work
+    from semidbench.store import Spent
+
+_CAUSE = 500  # characters of a cause that go into a line
 
 
 class PluginFailure(UserError):
-    """A plugin raised; `__cause__` is what it raised."""
+    """A stage of a plugin failed.
+
+    Attributes:
+        told: one line that names the method and says what happened.
+        trace: where, in the plugin's own code; empty where there is nothing to say.
+        said: what its process printed, shortened if it was much.
+    """
+
+    def __init__(self, told: str, trace: str = "", said: str = "") -> None:
+        super().__init__(f"{told}. --traceback shows where" if trace else told)
+        self.told = told
+        self.trace = trace
+        self.said = said
+
+
+class Called(Protocol):
+    """A plugin's stage that was called and has done its work, or has fitted its ranker."""
+
+    @property
+    def output(self) -> Path:
+        """The folder that holds the views or the IDs."""
+
+    def ask(self, task: Task, questions: Sequence[Any]) -> Floats:
+        """A fitted ranker's scores, float32 (questions, N), for queries or histories.
+
+        Raises:
+            PluginFailure: it failed or broke its contract.
+        """
+
+    def spent(self) -> Spent:
+        """What the plugin has taken so far."""
+
+
+class PluginCall(Protocol):
+    """How a bench has a plugin's stage done: in a process of its own, or in this one."""
+
+    def __call__(self, bench: Bench, work: Work, seed: int, /) -> AbstractContextManager[Called]:
+        """Do the stage.
+
+        Raises:
+            PluginFailure: the plugin failed or broke its contract.
+        """
 
 
 @contextmanager
@@ -17,8 +69,15 @@ def calling(who: str) -> Iterator[None]:
     """Turn any exception of the block into a `PluginFailure` that names the method and distribution."""
     try:
         yield
-    except UserError:
-        raise
     except Exception as error:
-        first_line = (str(error).strip() or "no message").splitlines()[0]
-        raise PluginFailure(f"{who} failed: {type(error).__name__}: {first_line}. --traceback shows where") from error
+        raise failure_of(who, error) from error
+
+
+def failure_of(who: str, error: BaseException) -> PluginFailure:
+    """What a method's error is to the user."""
+    if isinstance(error, PluginFailure):
+        return PluginFailure(error.told, error.trace, error.said)
+    if isinstance(error, UserError):  # it says who broke which contract
+        return PluginFailure(one_line(error), plugin_traceback(error.__cause__) if error.__cause__ else "")
+    first_line = (str(error).strip() or "no message").splitlines()[0][:_CAUSE]
+    return PluginFailure(f"{who} failed: {type(error).__name__}: {first_line}", plugin_traceback(error))

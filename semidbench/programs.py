@@ -30,11 +30,15 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from importlib import import_module; import_module(sys.argv[2]).main()"
 )
+GRACE = 3.0  # seconds that a program has for cleaning up, where it has something to clean
+PIECE = 2**13  # characters of a line without end that are passed on at a time
+_MESSAGE = 2**22  # characters of a message at most
 _LAST_WORDS = 1.0  # seconds to wait for what an ended program said; a process of its own may hold its output open
 
 Heard = Queue[tuple[int, list[Any]]]  # a program's place, and its message
 Orders = SimpleQueue[dict[str, Any]]
 Tell = Callable[..., None]  # tell("progress", what, done, total)
+Overhear = Callable[[IO[str], int, Heard], None]  # reads a program's other output until it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +67,27 @@ def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **thread_variables(threads), "RAYON_NUM_THREADS": str(threads), **extra}
 
 
+def pass_on(source: IO[str], place: int, heard: Heard) -> None:
+    """Have all of a program's output passed on, by lines, and by pieces where these are long."""
+    while piece := source.readline(PIECE):
+        heard.put((place, ["said", piece]))
+
+
 @contextmanager
 def started(
-    module: str, environments: Sequence[Mapping[str, str]], heard: Heard, grace: float
+    module: str, environments: Sequence[Mapping[str, str]], heard: Heard, grace: float, overhear: Overhear = pass_on
 ) -> Iterator[tuple[Program, ...]]:
     """The module's `main`, as a program for each environment; at the end, whatever it is, none is left.
 
     Args:
-        heard: gets the programs' messages; ["said", line] for other output; ["ended"] last, once from each.
+        heard: gets the programs' messages; ["said", piece] for other output; ["ended"] last, once from each.
         grace: seconds that a program has for cleaning up after SIGTERM; 0 kills at once.
+        overhear: reads the other output, in a thread of its own, and puts what is to be passed on into `heard`.
     """
     programs: list[Program] = []
     try:
         for place, variables in enumerate(environments):
-            programs.append(_start(module, variables, place, heard))
+            programs.append(_start(module, variables, place, heard, overhear))
         yield tuple(programs)
     finally:
         _end(programs, grace)
@@ -91,10 +102,23 @@ def order(program: Program, value: Mapping[str, Any]) -> None:
         program.process.stdin.flush()
 
 
-def next_message(heard: Heard) -> tuple[int, list[Any]]:
-    """The next message and its program's place. Other output that comes before it is passed on."""
+def next_message(heard: Heard, until: float | None = None) -> tuple[int, list[Any]]:
+    """The next message and its program's place. Other output that comes before it is passed on.
+
+    Args:
+        until: by `time.monotonic`, when to give up; None waits for ever.
+
+    Raises:
+        TimeoutError: none came by then.
+    """
     while True:
-        place, message = heard.get()
+        left = None if until is None else until - time.monotonic()
+        try:
+            if left is not None and left <= 0:
+                raise Empty
+            place, message = heard.get(timeout=left)
+        except Empty:
+            raise TimeoutError from None
         if message[0] != "said":
             return place, message
         sys.stderr.write(message[1])
@@ -132,7 +156,7 @@ def how_ended(program: Program) -> str:
     return f"was ended by {name}{', as the system does when memory runs out' * (name == 'SIGKILL')}"
 
 
-def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard) -> Program:
+def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard, overhear: Overhear) -> Program:
     """In a session of its own: an interrupt at the terminal is for this process to deal with."""
     process = subprocess.Popen(
         [sys.executable, "-c", _START, json.dumps(sys.path), module],
@@ -146,7 +170,7 @@ def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard) 
     )
     readers = (
         threading.Thread(target=_listen, args=(process.stdout, place, heard), daemon=True),
-        threading.Thread(target=_overhear, args=(process.stderr, place, heard), daemon=True),
+        threading.Thread(target=overhear, args=(process.stderr, place, heard), daemon=True),
     )
     program = Program(process, place, readers)
     for thread in (*readers, threading.Thread(target=_watch, args=(program, heard), daemon=True)):
@@ -155,16 +179,13 @@ def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard) 
 
 
 def _listen(source: IO[str], place: int, heard: Heard) -> None:
-    for line in source:
+    while line := source.readline(_MESSAGE):
         try:
             heard.put((place, json.loads(line)))
         except ValueError:
-            heard.put((place, ["broken", f"this is no message: {line}"]))
-
-
-def _overhear(source: IO[str], place: int, heard: Heard) -> None:
-    for line in source:
-        heard.put((place, ["said", line]))
+            heard.put((place, ["broken", f"this is no message: {line[:PIECE]}"]))
+            if len(line) == _MESSAGE:  # and who knows what follows
+                return
 
 
 def _watch(program: Program, heard: Heard) -> None:

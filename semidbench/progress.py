@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
+_FAILED = "failed: {}"
 SILENCE = 30.0  # seconds after which a log hears that work goes on
 
 
@@ -27,6 +28,9 @@ class Work(Protocol):
 
     def done(self, summary: str | None = None) -> None:
         """It is over. A cell has a summary, and its result is on disk; what cells share has none."""
+
+    def failed(self, told: str) -> None:
+        """It is a cell and over, without a result: a plugin failed, as one line tells."""
 
 
 class Reporter(Protocol):
@@ -56,6 +60,7 @@ class Silent:
     def progress(self, what: str, done: int, total: int) -> None: ...
     def plan(self, cells: int) -> None: ...
     def done(self, summary: str | None = None) -> None: ...
+    def failed(self, told: str) -> None: ...
 
     def begin(self, label: str) -> Work:
         return self
@@ -117,6 +122,9 @@ class _InLines:
     def done(self, summary: str | None = None) -> None:
         if summary is not None:
             self.lines.cell_done(self.label, summary)
+
+    def failed(self, told: str) -> None:
+        self.lines.cell_done(self.label, _FAILED.format(told))
 
 
 class Bars:
@@ -187,6 +195,9 @@ class _Bar:
         self._of.bars.remove_task(self._id)
         if summary is not None:
             self._of.cell_done(self._label, summary)
+
+    def failed(self, told: str) -> None:
+        self.done(_FAILED.format(told))
 
 
 @contextmanager

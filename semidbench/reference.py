@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semidbench.api import TASKS, Ints, Task
-from semidbench.bench import Bench, scratch_folder
+from semidbench.bench import Bench
 from semidbench.contracts import check_scores
 from semidbench.fingerprint import core_code, module_code
-from semidbench.plugin_call import calling
+from semidbench.plugin_call import Called, calling
+from semidbench.plugin_stage import Ranking
 from semidbench.ranking import Placements, best_items, concatenate, place_scores, rankings_sha256
 from semidbench.resolve import ResolvedMethod
-from semidbench.store import Stage
+from semidbench.store import Spent, Stage
 
 _PLACEMENTS, _HASH = "placements.npz", "rankings.json"
 _SCORE_BYTES = 2**26  # of scores in memory at a time
@@ -40,18 +41,19 @@ def run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage_began: Cal
         "code": [core_code("reference"), module_code("bench")],
     }
 
-    def make(folder: Path) -> None:
-        instance = ranker.build()
-        with scratch_folder() as scratch, calling(ranker.who):
-            instance.fit(bench.train, bench.context(seed, Path(scratch)))
-        held_out, histories = bench.held_out(), bench.train.interactions.histories()
-        search = _place(bench, ranker.who, instance.search, held_out.queries.texts, held_out.queries.items)
-        rec = _place(bench, ranker.who, instance.recommend, [histories[u] for u in held_out.users], held_out.targets)
+    def make(folder: Path) -> Spent:
+        with bench.call(bench, Ranking(ranker), seed) as called:
+            held_out, histories = bench.held_out(), bench.train.interactions.histories()
+            asked = [histories[user] for user in held_out.users]
+            search = _place(bench, called, ranker.who, "search", held_out.queries.texts, held_out.queries.items)
+            rec = _place(bench, called, ranker.who, "rec", asked, held_out.targets)
+            spent = called.spent()
         found: dict[Task, tuple[Placements, NDArray[np.int32]]] = {"search": search, "rec": rec}
         columns = {f"{task}_{name}": getattr(found[task][0], name) for task in TASKS for name in _COLUMNS}
         np.savez_compressed(folder / _PLACEMENTS, **columns)
         digest = rankings_sha256({task: found[task][1] for task in TASKS})
         (folder / _HASH).write_text(json.dumps({"format": 1, "sha256": digest}) + "\n", "utf-8")
+        return spent
 
     return bench.stage(bench.store, "ranker", inputs, make)
 
@@ -67,7 +69,7 @@ def load_ranker(stage: Stage) -> tuple[dict[Task, Placements], str]:
 
 
 def _place(
-    bench: Bench, who: str, ask: Callable[[Any], Any], questions: Sequence[Any], targets: Ints
+    bench: Bench, called: Called, who: str, task: Task, questions: Sequence[Any], targets: Ints
 ) -> tuple[Placements, NDArray[np.int32]]:
     """Placements of all targets, and the best items of each list, int32 (Q, depth), for the hash."""
     batch = max(1, _SCORE_BYTES // (4 * bench.train.n_items))
@@ -75,9 +77,9 @@ def _place(
     best = np.empty((len(questions), depth), np.int32)
     for start in range(0, len(questions), batch):
         part = questions[start : start + batch]
-        with calling(who):
-            answered = ask(list(part))
-        scores = check_scores(who, answered, len(part), bench.train.n_items)
+        answered = called.ask(task, part)
+        with calling(who):  # what its process checked is checked here
+            scores = check_scores(who, answered, len(part), bench.train.n_items)
         placed.append(place_scores(scores, targets[start : start + batch]))
         best[start : start + len(part)] = best_items(scores, depth)
         bench.progress("rank", start + len(part), len(questions))

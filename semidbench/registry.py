@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import Any, Literal
 
 import pluggy
@@ -18,6 +19,7 @@ import pluggy
 from semidbench import hookspecs
 from semidbench.errors import UserError, unknown
 from semidbench.hookspecs import PROJECT, Factory
+from semidbench.scheme import is_method_name
 
 Kind = Literal["embedder", "quantizer", "layout", "ranker"]
 KINDS: tuple[Kind, ...] = ("embedder", "quantizer", "layout", "ranker")
@@ -34,6 +36,18 @@ class Registered:
     distribution: str
     version: str
 
+    @property
+    def reference(self) -> str:
+        """What `find_factory` finds the factory by in another process: "module:attribute", else "kind name"."""
+        if isinstance(self.factory, str):
+            return self.factory
+        named = f"{getattr(self.factory, '__module__', '')}:{getattr(self.factory, '__qualname__', '')}"
+        try:
+            same = not named.startswith("__main__:") and _imported(named) is self.factory
+        except (ImportError, AttributeError, ValueError):
+            same = False
+        return named if same else f"{self.kind} {self.name}"
+
     def load(self) -> Any:
         """The factory itself.
 
@@ -42,9 +56,8 @@ class Registered:
         """
         if callable(self.factory):
             return self.factory
-        module, _, attribute = self.factory.partition(":")
         try:
-            return getattr(import_module(module), attribute)
+            return _imported(self.factory)
         except Exception as error:
             raise UserError(
                 f"{self.kind} {self.name!r} of {self.distribution} {self.version} cannot be loaded from "
@@ -74,6 +87,14 @@ class Registry:
         return self.methods[kind][name]
 
 
+def find_factory(reference: str) -> Any:
+    """The factory behind a `Registered.reference`, which another process gave."""
+    if ":" in reference:
+        return _imported(reference)
+    kind, name = reference.split(" ", 1)
+    return load_registry().get(kind, name).load()  # type: ignore[arg-type]
+
+
 def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
     """Load every plugin of the entry-point group (or of `points`); problems are kept, not raised."""
     registry = Registry()
@@ -95,6 +116,11 @@ def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
     return registry
 
 
+def _imported(reference: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    return attrgetter(attribute)(import_module(module))
+
+
 def _register(point: EntryPoint) -> list[Registered]:
     """Import one plugin and run its hooks. A manager of its own keeps its failure to itself."""
     manager = pluggy.PluginManager(PROJECT)
@@ -110,6 +136,11 @@ def _register(point: EntryPoint) -> list[Registered]:
         def register(name: str, factory: Factory, kind: Kind = kind) -> None:
             if not isinstance(name, str) or not (callable(factory) or (isinstance(factory, str) and ":" in factory)):
                 raise TypeError(f"register({name!r}, {factory!r}): needs a name and a callable or 'module:attribute'")
+            if not is_method_name(name):
+                raise ValueError(
+                    f"{kind} {name[:80]!r} cannot stand in a scheme: a name is made of a-z, 0-9, '_', '.' and '-', and "
+                    "begins with a letter or digit"
+                )
             methods.append(Registered(kind, name, factory, _distribution(point), version))
 
         getattr(manager.hook, f"semidbench_register_{kind}s")(register=register)

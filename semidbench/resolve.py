@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from semidbench.errors import UserError
@@ -22,6 +22,7 @@ class ResolvedMethod:
         who: for messages, e.g. "embedder 'rec' of semidbench-recbole 0.1.0".
         options: all of them, with their effective values.
         code: identity of the distribution that brings it.
+        reference: what another process finds the factory by (`semidbench.registry.find_factory`).
         builds_on: for an embedder, the embedders whose views it is handed.
     """
 
@@ -30,6 +31,7 @@ class ResolvedMethod:
     factory: Any
     options: dict[str, Any]
     code: Code
+    reference: str
     builds_on: tuple[ResolvedMethod, ...] = ()
 
     def build(self) -> Any:
@@ -95,7 +97,7 @@ def resolve_ranker(registry: Registry, text: str, track: Track) -> ResolvedMetho
     """A ranker such as `dense` or `dense[epochs=3]`; raises like `resolve_scheme`."""
     method = parse_method(text, text)
     found = _find(registry, "ranker", method, track, text)
-    return ResolvedMethod(found.who, str(method), found.factory, found.options, found.code)
+    return replace(found, name=str(method))
 
 
 def _find(registry: Registry, kind: Kind, method: Method, track: Track, row: str) -> ResolvedMethod:
@@ -105,7 +107,7 @@ def _find(registry: Registry, kind: Kind, method: Method, track: Track, row: str
     of_track = getattr(track.methods, f"{kind}s").get(method.name, {})
     options = effective_options(factory, who, of_track, dict(method.options))
     code = plugin_code(factory, registered.distribution, registered.version)
-    return ResolvedMethod(who, method.name, factory, options, code)
+    return ResolvedMethod(who, method.name, factory, options, code, registered.reference)
 
 
 def _registered(registry: Registry, kind: Kind, name: str, track: Track, row: str) -> Registered:
@@ -127,7 +129,7 @@ def _find_embedder(registry: Registry, method: Method, track: Track, row: str, a
         _find_embedder(registry, Method(name), track, row, [*above, method.name])
         for name in getattr(found.factory, "builds_on", ())
     )
-    return ResolvedMethod(found.who, found.name, found.factory, found.options, found.code, below)
+    return replace(found, builds_on=below)
 
 
 def _check_dashes(scheme: Scheme, layout: ResolvedMethod) -> None:

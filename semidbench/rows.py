@@ -12,6 +12,8 @@ from semidbench.cases import Cases
 from semidbench.cell import run_scheme
 from semidbench.errors import UserError
 from semidbench.evaluate import evaluate_ranker, evaluate_scheme
+from semidbench.failures import Failure, failure, forget
+from semidbench.plugin_call import PluginFailure
 from semidbench.progress import Work
 from semidbench.reference import run_ranker
 from semidbench.resolve import ResolvedMethod, ResolvedScheme
@@ -27,18 +29,31 @@ def cell_label(row: str, seed: int) -> str:
     return f"{row} seed {seed}"
 
 
-def run_cell(bench: Bench, row: Row, seed: int, folder: Path, work: Work) -> None:
+def run_cell(bench: Bench, row: Row, seed: int, folder: Path, work: Work) -> Failure | None:
     """Run a cell, or find its stages in the store, and write its result into `folder`.
 
+    Returns:
+        What went wrong, where a plugin failed or broke its contract; no result is written then.
+
     Raises:
-        UserError: a plugin failed or broke its contract; the message names the cell. Finished stages are kept.
+        UserError: anything else; the message names the cell. Finished stages are kept.
     """
-    bench = bench.telling(work.progress)
+    bench, began = bench.telling(work.progress), list[str]()
+
+    def stage(name: str) -> None:
+        began.append(name)
+        work.stage(name)
+
     with naming(cell_label(row.name, seed)):
         run = _run_scheme if isinstance(row, ResolvedScheme) else _run_ranker
-        cell, cases, computed = run(bench, row, seed, work.stage)  # type: ignore[arg-type]
+        try:
+            cell, cases, computed = run(bench, row, seed, stage)  # type: ignore[arg-type]
+        except PluginFailure as error:
+            return failure(row.name, seed, began[-1], error)
         write_cell(folder, cell, cases)
+        forget(row.name, seed, folder)
     work.done(_summary(cell) if computed else f"{_summary(cell)} (kept)")
+    return None
 
 
 def is_finished(bench: Bench, row: Row, seed: int) -> bool:

@@ -14,8 +14,11 @@ from semidbench.crew import Setup, run_jobs
 from semidbench.dataset import Split
 from semidbench.device import check_gpus, held_threads, pick_device
 from semidbench.errors import UserError
+from semidbench.failures import Failure, record, tried_once
 from semidbench.jobs import plan_jobs
 from semidbench.leaderboards import Leaderboard, check_track, leaderboard, results_folder
+from semidbench.plugin_limits import check_limits, plugin_limits
+from semidbench.plugin_stage import in_this_process
 from semidbench.progress import Reporter, Silent
 from semidbench.published import table_rows
 from semidbench.query_tokens import held_out_query_tokens, training_query_tokens
@@ -34,11 +37,19 @@ DEVELOPMENT = "development"  # results of the development split stand in a folde
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run leaves: the leaderboard of everything in its folder, and where that is."""
+    """What a run leaves.
 
-    leaderboard: Leaderboard
+    Attributes:
+        leaderboard: of everything in its folder, earlier results included; None where there is nothing to show.
+        folder: where that is.
+        files: the tables.
+        failures: the cells that a plugin failed in.
+    """
+
+    leaderboard: Leaderboard | None
     folder: Path
     files: tuple[Path, ...]
+    failures: tuple[Failure, ...] = ()
 
 
 def run(
@@ -54,6 +65,9 @@ def run(
     device: str = "auto",
     jobs: int | None = None,
     gpus: int = 1,
+    plugin_minutes: float | None = None,
+    plugin_memory: float | None = None,
+    debug_plugins: bool = False,
     skip_missing: bool = False,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -61,6 +75,7 @@ def run(
 
     Every name, option and file is checked before any work starts. Finished stages are kept in the
     cache: a run that was killed goes on where it was, and one that was finished computes nothing.
+    Plugins work in processes of their own; one that fails costs its cells and no other.
 
     Args:
         schemes: rows as embedder/quantizer/layout; none means `table`, or the rows that the track names.
@@ -75,6 +90,9 @@ def run(
         jobs: how many cells run at a time, each in a process of its own; 1 means in this one. None: as many as cores
             and free memory allow, on CUDA at most one for each card. On a CPU it changes no number.
         gpus: how many graphics cards train a cell's generator together; with more than 1, cells run one at a time.
+        plugin_minutes: that a stage of a plugin may take; None: as the track plans.
+        plugin_memory: GiB that it may take, on a CPU under Linux; None: what is free, divided by the cells at a time.
+        debug_plugins: have plugins work in this process, without limits, and cells run one at a time.
         skip_missing: leave out rows whose plugins are not installed, with a note.
 
     Raises:
@@ -92,6 +110,8 @@ def run(
         raise UserError(f"jobs must be 1 or more, not {jobs}")
     if gpus > 1 and jobs is not None and jobs > 1:
         raise UserError(f"--gpus {gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}")
+    if debug_plugins and jobs is not None and jobs > 1:
+        raise UserError(f"--debug-plugins runs one cell at a time in this process, so not with --jobs {jobs}")
     out = out if split == "test" else out / DEVELOPMENT
     folder = results_folder(chosen.name, out)
     for cell in read_cells(folder)[:1]:  # before hours of work that could not stand beside those results
@@ -101,13 +121,16 @@ def run(
         reporter.stage("prepare the data")
         store, on = cache or default_store(), pick_device(device)
         check_gpus(gpus, on)
+        minutes = chosen.plan.stage_minutes if plugin_minutes is None else plugin_minutes
+        check_limits(minutes, plugin_memory, on)
         bench = replace(open_bench(chosen, split, data, store, on, reporter.progress), gpus=gpus)
         for note in bench.notes:
             reporter.note(note)
         planned = plan_jobs(bench, rows, references, n_seeds)
         cells = [job for job in planned if job.kind != "embedder"]
         capacity = measure(bench)
-        count, remark = count_workers(1 if gpus > 1 else jobs, sum(not cell.kept for cell in cells), capacity)
+        asked, unfinished = 1 if gpus > 1 or debug_plugins else jobs, sum(not cell.kept for cell in cells)
+        count, remark = count_workers(asked, unfinished, capacity)
         if remark:
             reporter.note(remark)
         if count > 1 and any(cell.kind == "scheme" and not cell.kept for cell in cells):
@@ -115,22 +138,43 @@ def run(
             training_query_tokens(bench)
             held_out_query_tokens(bench)
         reporter.plan(len(cells))
+        limits = plugin_limits(minutes, plugin_memory, on, capacity.free_mib, count)
         if count == 1:
-            _one_by_one(bench, (*rows, *references), n_seeds, folder, reporter)
+            bench = replace(bench, limits=limits, call=in_this_process if debug_plugins else bench.call)
+            failures = _one_by_one(bench, (*rows, *references), n_seeds, folder, reporter)
         else:
-            setup = Setup(chosen, split, data, store, on, folder, bench.identity)
+            setup = Setup(chosen, split, data, store, on, folder, bench.identity, limits)
             del bench  # the workers open their own
-            run_jobs(planned, setup, count, capacity.cards, reporter)
-    board = leaderboard(chosen, out)
-    return Run(board, folder.parent, (*write_tables(board, out), *write_comparison(board, out)))
+            failures = run_jobs(planned, setup, count, capacity.cards, reporter)
+    return _tables(chosen, out, failures, reporter)
 
 
 def _one_by_one(
     bench: Bench, rows: Sequence[ResolvedScheme | ResolvedMethod], seeds: int, folder: Path, reporter: Reporter
-) -> None:
+) -> tuple[Failure, ...]:
+    bench, failures = replace(bench, stage=tried_once(bench.stage)), []
     for seed in range(seeds):
         for row in rows:
-            run_cell(bench, row, seed, folder, reporter.begin(cell_label(row.name, seed)))
+            work = reporter.begin(cell_label(row.name, seed))
+            failure = run_cell(bench, row, seed, folder, work)
+            if failure:
+                failures.append(failure)
+                record(failure, folder)
+                work.failed(failure.told)
+    return tuple(failures)
+
+
+def _tables(track: Track, out: Path, failures: tuple[Failure, ...], reporter: Reporter) -> Run:
+    """The tables of the results that there are; where cells are missing, there may be too few for a table."""
+    folder = results_folder(track.name, out).parent
+    try:
+        board = leaderboard(track, out)
+    except UserError as error:
+        if not failures:
+            raise
+        reporter.note(f"no tables: {error}")
+        return Run(None, folder, (), failures)
+    return Run(board, folder, (*write_tables(board, out), *write_comparison(board, out)), failures)
 
 
 def _resolve(

@@ -45,6 +45,11 @@ class Scheme:
         return f"{embedder}/{self.quantizer or '-'}/{self.layout}"
 
 
+def is_method_name(text: str) -> bool:
+    """Whether schemes can be written with it: no such name is HTML, a formula or a path."""
+    return re.fullmatch(_NAME, text) is not None
+
+
 def parse_method(text: str, where: str) -> Method:
     """A method such as `search[epochs=3,lr=1e-4]`.
 

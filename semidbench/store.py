@@ -29,8 +29,8 @@ class Stage:
     Attributes:
         folder: holds its output.
         key: its hash; the keys of later stages contain it.
-        seconds: wall-clock time it took when it was computed.
-        peak_mib: peak resident memory of the process while it was computed.
+        seconds: wall-clock time it took when it was computed; a plugin's stage without the start of its process.
+        peak_mib: peak resident memory of the processes that computed it, of the one that took most.
         machine: where it was computed.
         computed: whether this call computed it.
     """
@@ -43,10 +43,21 @@ class Stage:
     computed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a stage's work took that was done in another process."""
+
+    seconds: float
+    peak_mib: float
+
+
+Make = Callable[[Path], Spent | None]  # writes a stage's output into the folder
+
+
 class RunStage(Protocol):
     """What `run_stage` and `find_stage` are to a cell."""
 
-    def __call__(self, store: Path, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None], /) -> Stage: ...
+    def __call__(self, store: Path, name: str, inputs: Mapping[str, Any], make: Make, /) -> Stage: ...
 
 
 class Unfinished(Exception):
@@ -66,7 +77,7 @@ def key_hash(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Stage:
+def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> Stage:
     """The stage's output, computed by `make(folder)` unless the store has it.
 
     Two processes that want the same stage compute it once: the second waits for the first. A stage
@@ -75,7 +86,8 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
     Args:
         name: of the stage, e.g. "generator".
         inputs: all that determines the output, JSON values only.
-        make: writes the output into the empty folder it is given.
+        make: writes the output into the empty folder it is given. What it says that the work took counts as the
+            stage's time; for the memory, the larger of that and this process's peak.
 
     Raises:
         UserError: the store cannot be written, or was written by another version of its format.
@@ -99,13 +111,13 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
         try:
             reset_peak()
             began = time.perf_counter()
-            make(unfinished)
+            spent = make(unfinished) or Spent(time.perf_counter() - began, 0.0)
             meta: dict[str, Any] = {
                 "format": FORMAT,
                 "stage": name,
                 "inputs": inputs,
-                "seconds": round(time.perf_counter() - began, 3),
-                "peak_mib": round(peak_mib(), 1),
+                "seconds": round(spent.seconds, 3),
+                "peak_mib": round(max(peak_mib(), spent.peak_mib), 1),
                 "machine": this_machine().as_key(),
                 "bytes": _sizes(unfinished),
             }
@@ -118,7 +130,7 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[
     return Stage(final, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=True)
 
 
-def find_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Stage:
+def find_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> Stage:
     """As `run_stage`, but computes nothing.
 
     Raises:

@@ -152,6 +152,7 @@ class Plan(Section):
     rows: tuple[str, ...]
     references: tuple[str, ...]
     seeds: PositiveInt
+    stage_minutes: Annotated[float, Field(gt=0)]  # that a stage of a plugin may take
     providers: dict[str, str] = Field(default={})  # method name -> distribution that brings it, for error messages
     expected: Expected | None = None  # sizes to plan with where data or models are not at hand
 

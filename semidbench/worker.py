@@ -8,13 +8,16 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semidbench.errors import UserError
-from semidbench.programs import Orders, Tell, channels, leave_within, telling_failures
+from semidbench.programs import GRACE, Orders, Tell, channels, leave_within, telling_failures
 
-_GRACE = 3.0  # seconds for cleaning up
+if TYPE_CHECKING:
+    from semidbench.failures import Failure
+
 _TELL_SECONDS = 0.2  # between two lines about the progress of one thing
 
 
@@ -22,7 +25,7 @@ def main() -> None:
     """Run jobs until the orders end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
     signal.signal(signal.SIGTERM, _leave)
-    orders, tell = channels(lambda: leave_within(_GRACE))
+    orders, tell = channels(lambda: leave_within(GRACE))
     with telling_failures(tell):
         _work(orders, tell)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving
@@ -38,6 +41,7 @@ def _work(orders: Orders, tell: Tell) -> None:
     setup = orders.get()
     from semidbench.bench import open_bench
     from semidbench.device import held_threads
+    from semidbench.plugin_limits import Limits
     from semidbench.registry import load_registry
     from semidbench.track import Track
 
@@ -47,6 +51,7 @@ def _work(orders: Orders, tell: Tell) -> None:
         bench = open_bench(
             track, setup["split"], data and Path(data), Path(setup["store"]), setup["device"], work.progress
         )
+        bench = replace(bench, limits=Limits(**setup["limits"]))
         check_inputs(setup["inputs"], bench.identity)
         registry = load_registry()
         while True:
@@ -69,21 +74,27 @@ def check_inputs(planned: Mapping[str, str], found: Mapping[str, str]) -> None:
 
 def _run(bench: Any, registry: Any, job: dict[str, Any], folder: Path, work: _Told) -> None:
     from semidbench.cell import embedding_stage
+    from semidbench.failures import failure
     from semidbench.jobs import embedders_of
+    from semidbench.plugin_call import PluginFailure
     from semidbench.resolve import resolve_ranker, resolve_scheme
     from semidbench.rows import cell_label, naming, run_cell
 
     row, seed = job["row"], job["seed"]
     if job["kind"] == "ranker":
-        run_cell(bench, resolve_ranker(registry, row, bench.track), seed, folder, work)
+        work.over(run_cell(bench, resolve_ranker(registry, row, bench.track), seed, folder, work))
         return
     scheme = resolve_scheme(registry, row, bench.track)
     if job["kind"] == "scheme":
-        run_cell(bench, scheme, seed, folder, work)
+        work.over(run_cell(bench, scheme, seed, folder, work))
         return
     work.stage("embed")
     with naming(cell_label(row, seed)):
-        embedding_stage(bench.telling(work.progress), embedders_of(scheme)[job["embedder"]], seed)
+        try:
+            embedding_stage(bench.telling(work.progress), embedders_of(scheme)[job["embedder"]], seed)
+        except PluginFailure as error:
+            work.over(failure(row, seed, "embed", error))
+            return
     work.done()
 
 
@@ -107,3 +118,10 @@ class _Told:
 
     def done(self, summary: str | None = None) -> None:
         self._tell("done", summary)
+
+    def failed(self, told: str) -> None:
+        """Told by `over`, with all that is known."""
+
+    def over(self, failure: Failure | None) -> None:
+        if failure is not None:
+            self._tell("failure", failure.as_json())

@@ -25,7 +25,6 @@ from semidbench.memory import free_mib, worker_mib
 from semidbench.progress import Silent
 from semidbench.registry import load_registry
 from semidbench.resolve import resolve_ranker, resolve_scheme
-from semidbench.results import read_cells
 from semidbench.runs import run
 from semidbench.track import load_track
 from semidbench.worker import check_inputs
@@ -60,7 +59,7 @@ def told_of(folder: Path) -> dict[str, Any]:
     return {**cells, **{path.name: path.read_bytes() for path in folder.glob("*.parquet")}}
 
 
-UNSTEADY = ("timings", "peak_memory_mib")
+UNSTEADY = ("timings", "peak_memory_mib", "result_sha256")
 
 
 class Notebook(Silent):
@@ -69,6 +68,7 @@ class Notebook(Silent):
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.ended: list[str] = []
+        self.lost: list[str] = []
 
     def begin(self, label: str) -> Notebook:
         self.begun.append(label)
@@ -77,9 +77,12 @@ class Notebook(Silent):
     def done(self, summary: str | None = None) -> None:
         self.ended.append(summary or "shared")
 
+    def failed(self, told: str) -> None:
+        self.lost.append(told)
+
 
 def test_two_processes_change_no_bit_of_any_cell(track: str, tmp_path: Path) -> None:
-    alone = run(track, [FUSED, SEARCH], 1, out=tmp_path / "1", cache=tmp_path / "cache-1", jobs=1)
+    alone = run(track, [FUSED, SEARCH], 1, out=tmp_path / "1", cache=tmp_path / "cache-1", debug_plugins=True)
     told = Notebook()
     both = run(track, [FUSED, SEARCH], 1, out=tmp_path / "2", cache=tmp_path / "cache-2", jobs=2, reporter=told)
     found = told_of(both.folder / "results")
@@ -106,35 +109,35 @@ def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("trap_plugin", None)
 
 
-@pytest.mark.parametrize(
-    ("deed", "message"),
-    [
-        ("raise", r"^-/-/trap\[deed=raise\] seed 0: layout 'trap' of trap-plugin 1 failed: ValueError: caught"),
-        ("kill", r"^-/-/trap\[deed=kill\] seed 0: its process was ended by SIGKILL, as .* memory .* fewer --jobs"),
-    ],
+def test_a_plugins_failure_costs_the_cells_that_need_it(track: str, marks: Path, tmp_path: Path) -> None:
+    rows = ["trap[deed=raise]/rq-kmeans/shared", "-/-/trap[deed=kill]", "trap[deed=raise]/kmeans/shared", "-/-/trap"]
+    told, places = Notebook(), {"out": tmp_path / "out", "cache": tmp_path / "cache"}
+    done = run(track, rows, 1, **places, jobs=2, reporter=told)
+    assert done.leaderboard is not None
+    assert [row.name for row in done.leaderboard.rows] == ["-/-/trap"]
+    assert {one.row: (one.seed, one.stage, one.told) for one in done.failures} == {
+        rows[0]: (0, "embed", "embedder 'trap' of trap-plugin 1 failed: ValueError: caught"),
+        rows[2]: (0, "embed", "embedder 'trap' of trap-plugin 1 failed: ValueError: caught"),
+        rows[1]: (0, "assign IDs", KILLED),
+    }
+    assert (marks / "embedded").read_text() == "raise 0\n"  # once for both rows
+    assert told.begun.count("embedder trap[deed=raise] seed 0") <= 1
+    assert sorted(told.lost) == sorted(one.told for one in done.failures)
+    assert len(told.ended) == 2 + 1  # two cells, and the embedder
+    reports = {path.read_text().splitlines()[0] for path in (done.folder / "failures").iterdir()}
+    assert reports == {one.line for one in done.failures}
+
+
+KILLED = (
+    "layout 'trap' of trap-plugin 1 failed: its process was ended by SIGKILL, as the system does when memory runs out"
 )
-def test_a_failure_stops_the_run_at_once(
-    deed: str, message: str, track: str, marks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows, told = ["-/-/trap[deed=hang]", f"-/-/trap[deed={deed}]", "-/-/trap"], Notebook()
-    with pytest.raises(UserError, match=message) as caught:
-        run(track, rows, 1, out=tmp_path / "out", cache=tmp_path / "cache", jobs=2, reporter=told)
-    assert gone(int((marks / "pid").read_text()), within=0.1)
-    assert not Path((marks / "scratch").read_text()).exists()
-    assert told.begun == ["-/-/trap[deed=hang] seed 0", f"-/-/trap[deed={deed}] seed 0"]
-    assert not read_cells(tmp_path / "out" / "quick" / "results")
-    assert not list((tmp_path / "cache").rglob("ids-*")) or deed == "kill"
-    said = capsys.readouterr()
-    assert "the trap is shut" in said.err
-    assert said.out == ""
-    if deed == "raise":
-        assert 'raise ValueError("caught")' in str(caught.value.__cause__)  # what --traceback shows
 
 
-def test_an_interrupt_ends_all_processes_with_one_line(track: str, marks: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupt_ends_all_processes_with_one_line(jobs: str, track: str, marks: Path, tmp_path: Path) -> None:
     words = [
         *("run", "--track", track, "--seeds", "1", "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")),
-        *("--jobs", "2", "--scheme", "-/-/trap[deed=hang]", "--scheme", "-/-/trap"),
+        *("--jobs", jobs, "--scheme", "-/-/trap[deed=hang]", "--scheme", "-/-/trap"),
         *("--scheme", "-/-/random"),
     ]
     command = [sys.executable, "-c", "from semidbench.cli import main; main()", *words]
@@ -149,17 +152,22 @@ def test_an_interrupt_ends_all_processes_with_one_line(track: str, marks: Path, 
     ]
     assert gone(int((marks / "pid").read_text()), within=0.1)
     assert not list((tmp_path / "cache" / "unfinished").iterdir())
+    assert not Path((marks / "hang-scratch").read_text()).exists()
 
 
-def test_workers_leave_when_nobody_listens_any_more(track: str, marks: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("jobs", "by"), [("1", signal.SIGTERM), ("2", signal.SIGKILL)])
+def test_processes_leave_when_nobody_listens_any_more(
+    jobs: str, by: signal.Signals, track: str, marks: Path, tmp_path: Path
+) -> None:
     words = ["--track", track, "--seeds", "1", "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
-    rows = ["--jobs", "2", "--scheme", "-/-/trap[deed=hang]", "--scheme", "-/-/random"]
+    rows = ["--jobs", jobs, "--scheme", "-/-/trap[deed=hang]", "--scheme", "-/-/random"]
     command = [sys.executable, "-c", "from semidbench.cli import main; main()", "run", *words, *rows]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wait_for(marks / "pid", process)
-    process.kill()
+    process.send_signal(by)
     process.wait()
     assert gone(int((marks / "pid").read_text()))
+    assert not Path((marks / "hang-scratch").read_text()).exists()
 
 
 def test_embeddings_are_planned_once_and_in_order(track: str, tmp_path: Path) -> None:

@@ -106,6 +106,32 @@ def test_a_broken_plugin_is_named_and_leaves_the_others(site: Path, source: str,
         registry.get("quantizer", "other")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        "[x](javascript:1)",
+        "\\input{/etc/passwd}",
+        "=1+1",
+        "@sum",
+        "-x",
+        "a/b",
+        "../x",
+        "A",
+        "",
+        "a\n",
+    ],
+)
+def test_a_name_that_no_scheme_can_be_written_with_is_refused(site: Path, name: str) -> None:
+    install(site, "good-plugin", GOOD.format(name="mine"))
+    install(site, "broken-plugin", GOOD.format(name=name))
+    registry = load_registry()
+    assert list(registry.methods["quantizer"]) == ["mine"]
+    [problem] = registry.problems
+    assert problem.startswith(f"broken-plugin: ValueError: quantizer {name!r} cannot stand in a scheme")
+    assert len(problem.splitlines()) == 1
+
+
 def test_two_plugins_with_one_name(site: Path) -> None:
     install(site, "one-plugin", GOOD.format(name="mine"))
     install(site, "two-plugin", GOOD.format(name="mine"))

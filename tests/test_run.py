@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ from semidbench.dataset.prepare import Prepared, prepare
 from semidbench.errors import UserError
 from semidbench.progress import Silent
 from semidbench.registry import Registered, Registry, load_registry
-from semidbench.results import read_cells
+from semidbench.results import cell_bytes, cell_paths, read_cells, stamped
 from semidbench.runs import Run, run
 from semidbench.track import Track, load_track
+from tests import spy_plugin
 
 ROW = "content/rq-kmeans/shared"
 
@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def smoke(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return semidbench.run("smoke", out=tmp_path_factory.mktemp("out"), cache=cache, jobs=1)
+    return semidbench.run("smoke", out=tmp_path_factory.mktemp("out"), cache=cache, debug_plugins=True)
 
 
 class Notebook(Silent):
@@ -82,7 +82,9 @@ def test_a_second_run_computes_nothing_and_writes_the_same_bytes(smoke: Any, cac
         assert (smoke.folder / path).read_bytes() == (again.folder / path).read_bytes()
 
 
-def test_from_an_empty_cache_every_number_repeats_to_the_bit(smoke: Any, tmp_path: Path) -> None:
+def test_from_an_empty_cache_with_plugins_in_processes_every_number_repeats_to_the_bit(
+    smoke: Any, tmp_path: Path
+) -> None:
     again = run("smoke", [ROW], 1, out=tmp_path / "out", cache=tmp_path / "cache", jobs=1)
 
     def of(folder: Path) -> Any:
@@ -113,107 +115,54 @@ def test_options_make_another_row_and_another_cell(smoke: Any, cache: Path, tmp_
     assert cell.name == "content/rq-kmeans[beam=1]/shared"
 
 
-CANARY = "canaryword"
-
-
 def planted(track: Track, data: Path | None) -> Prepared:
     """The track's data with a canary in every test query and one user's last interaction at a marked time."""
     raw = prepare(track, data).raw
-    test = dataclasses.replace(raw.test_queries, texts=tuple(f"{CANARY} {text}" for text in raw.test_queries.texts))
+    test = dataclasses.replace(
+        raw.test_queries, texts=tuple(f"{spy_plugin.CANARY} {text}" for text in raw.test_queries.texts)
+    )
     last = np.append(np.diff(raw.interactions.users) > 0, True)
-    times = np.where(last, 4_242_424_242, raw.interactions.timestamps)
+    times = np.where(last, spy_plugin.TIME, raw.interactions.timestamps)
     return Prepared(
         RawData(raw.catalogue, dataclasses.replace(raw.interactions, timestamps=times), raw.train_queries, test), ()
     )
 
 
-def everything_in(thing: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """Every value that can be reached from an object: fields, items, elements, bound closures."""
-    seen = set() if seen is None else seen
-    if id(thing) in seen:
-        return
-    seen.add(id(thing))
-    yield thing
-    if isinstance(thing, (str, bytes, int, float, np.ndarray, np.random.Generator)) or thing is None:
-        return
-    parts: list[Any] = []
-    if isinstance(thing, dict):
-        parts += [*thing, *thing.values()]
-    elif isinstance(thing, (list, tuple, set, frozenset)):
-        parts += list(thing)
-    else:
-        parts += [getattr(thing, name) for name in getattr(thing, "__slots__", ()) if hasattr(thing, name)]
-        parts += list(getattr(thing, "__dict__", {}).values())
-        parts += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
-    for part in parts:
-        if not isinstance(part, type):
-            yield from everything_in(part, seen)
-
-
-def has_canary(thing: Any) -> bool:
-    for value in everything_in(thing):
-        if isinstance(value, str) and CANARY in value:
-            return True
-        if isinstance(value, np.ndarray) and value.dtype.kind == "i" and (value == 4_242_424_242).any():
-            return True
-    return False
-
-
-class Spy:
-    """All four kinds of plugin at once: keeps what it is handed."""
-
-    handed: tuple[Any, ...] = ()
-
-    def keep(self, *handed: Any) -> None:
-        Spy.handed = (*Spy.handed, *handed)
-
-    def embed(self, train: Any, context: Any) -> Any:
-        self.keep(train, context)
-        return {"item": np.ones((train.n_items, 4), np.float32) * np.arange(train.n_items, dtype=np.float32)[:, None]}
-
-    def fit(self, x: Any, context: Any) -> None:
-        self.keep(x, context)
-        self.codebook_sizes = (16, 16)
-        self.n_items = len(x) if isinstance(x, np.ndarray) else x.n_items
-
-    def encode(self, x: Any) -> Any:
-        return np.stack([np.arange(len(x)) // 16, np.arange(len(x)) % 16], axis=1)
-
-    def assign(self, train: Any, views: Any, new_quantizer: Any, context: Any) -> Any:
-        from semidbench.api import ItemIds
-
-        self.keep(train, views, context)
-        quantizer = new_quantizer()
-        quantizer.fit(views["item"], context)
-        ids = ItemIds(quantizer.encode(views["item"]), ("a", "b"), (16, 16))
-        return {"search": ids, "rec": ids}
-
-    def search(self, queries: Any) -> Any:
-        return np.zeros((len(queries), self.n_items), np.float32)
-
-    recommend = search
-
-
-def test_nothing_that_a_plugin_is_handed_holds_test_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("debug_plugins", [False, True])
+def test_nothing_that_a_plugin_is_handed_holds_test_data(
+    debug_plugins: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = Registry()
     for kind in registry.methods:
-        registry.methods[kind]["spy"] = Registered(kind, "spy", Spy, "spy-plugin", "1")
+        registry.methods[kind]["spy"] = Registered(kind, "spy", spy_plugin.Spy, "spy-plugin", "1")
     monkeypatch.setattr("semidbench.runs.load_registry", lambda: registry)
     monkeypatch.setattr(bench_module, "prepare", planted)
-    Spy.handed = ()
+    monkeypatch.setenv("SPY_NOTES", str(tmp_path / "notes"))
     track = load_track("smoke")
     plan = track.plan.model_copy(update={"references": ("spy",)})
     monkeypatch.setattr("semidbench.runs.load_track", lambda _: track.model_copy(update={"plan": plan}))
     monkeypatch.setattr("semidbench.runs.leaderboard", lambda *_: None)
     monkeypatch.setattr("semidbench.runs.write_tables", lambda *_: [])
     monkeypatch.setattr("semidbench.runs.write_comparison", lambda *_: [])
-    done = run("smoke", ["spy/spy/spy"], 1, out=tmp_path / "out", cache=tmp_path / "cache", jobs=1)
-    assert len(Spy.handed) == 9
-    assert not has_canary(Spy.handed)
-    bench = open_bench(track, "test", None, tmp_path / "cache", "cpu", lambda *_: None)
-    assert has_canary(bench.held_out())  # the walk finds it where it is
-    assert CANARY not in bench.text_tokens().tokenizer.to_str()
+    places: dict[str, Any] = {"out": tmp_path / "out", "cache": tmp_path / "cache"}
+    done = run("smoke", ["spy/spy/spy"], 1, **places, jobs=1, debug_plugins=debug_plugins)
+    assert not done.failures
     assert len(read_cells(done.folder / "results")) == 2
+    notes = [json.loads(line) for line in (tmp_path / "notes").read_text().splitlines()]
+    assert [note["what"] for note in notes] == ["embed", "assign", "fit", "fit", "search", "recommend"]
+    assert [note["what"] for note in notes if note["handed"]] == ["search"]  # and there it must be
+    assert not any(note["writable"] for note in notes)
+    if not debug_plugins:
+        assert len({note["pid"] for note in notes} | {os.getpid()}) == 4
+        assert not any(note["memory"] for note in notes if note["what"] not in ("search", "recommend"))
+        assert notes[4]["memory"]  # the scan finds it where it is
+        assert not any(note["environment"] for note in notes)
+        opened = [path for note in notes for path in note["opened"]]
+        assert any(path.endswith("histories.npz") for path in opened)  # what it is asked with
+        assert not any("held-out" in path for path in opened)
+    bench = open_bench(track, "test", None, tmp_path / "cache", "cpu", lambda *_: None)
+    assert spy_plugin.has_canary(bench.held_out())
+    assert spy_plugin.CANARY not in bench.text_tokens().tokenizer.to_str()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +181,7 @@ def test_nothing_that_a_plugin_is_handed_holds_test_data(tmp_path: Path, monkeyp
         (("run", "--track", "ml-small"), "--data DIR must hold"),
         (("run", "--track", "ml-small", "--data", "nowhere"), "nowhere does not exist"),
         (("run", "--track", "smoke", "--out", "/proc/no"), "cannot write results to /proc/no"),
-        (("leaderboard", "--track", "smoke", "--out", "empty"), "semidbench run"),
+        (("leaderboard", "show", "--track", "smoke", "--out", "empty"), "semidbench run"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
@@ -268,10 +217,11 @@ def test_results_of_another_protocol_stop_a_run_before_it_works(smoke: Any, tmp_
     import shutil
 
     shutil.copytree(smoke.folder, tmp_path / "smoke")
-    for path in (tmp_path / "smoke" / "results").glob("*.json"):
-        raw = json.loads(path.read_text())
-        raw["track"] |= {"version": 0, "protocol_sha256": "0" * 64}
-        path.write_text(json.dumps(raw))
+    results = tmp_path / "smoke" / "results"
+    for cell in read_cells(results):
+        other = cell.track.model_copy(update={"version": 1, "protocol_sha256": "0" * 64})
+        changed = stamped(cell.model_copy(update={"track": other}))
+        cell_paths(results, cell)[0].write_bytes(cell_bytes(changed))
     with pytest.raises(UserError, match="Move that folder away"):
         run("smoke", out=tmp_path, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
@@ -282,5 +232,5 @@ def test_the_command_line_prints_the_table_and_where_the_files_are(smoke: Any, c
     assert done.returncode == 0, done.stderr
     assert "content/rq-kmeans/shared" in done.stdout
     assert str(tmp_path / "smoke" / "leaderboard.md") in done.stdout
-    shown = cli("leaderboard", "--track", "smoke", "--out", str(tmp_path), "--format", "md")
+    shown = cli("leaderboard", "show", "--track", "smoke", "--out", str(tmp_path), "--format", "md")
     assert shown.stdout == (tmp_path / "smoke" / "leaderboard.md").read_text()

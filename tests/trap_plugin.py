@@ -1,18 +1,24 @@
-"""A plugin for tests of runs with several processes: a layout that does what its option says."""
+"""A plugin for tests of processes: a layout, and an embedder, that do what their option says."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 import semidbench
 from semidbench.api import Context, ItemIds, NewQuantizer, Task, TrainData, Views
+
+if TYPE_CHECKING:
+    import pytest  # a plugin's process has no use for it
 
 _POINTS = "[semidbench]\ntrap = trap_plugin\n"
 _METADATA = "Metadata-Version: 2.1\nName: trap-plugin\nVersion: 1\n"
@@ -41,6 +47,45 @@ def semidbench_register_layouts(register: semidbench.Register) -> None:
     register("trap", Trap)
 
 
+@semidbench.hookimpl
+def semidbench_register_embedders(register: semidbench.Register) -> None:
+    register("trap", TrapEmbedder)
+
+
+def do(deed: str, context: Context) -> None:
+    """What the option says."""
+    marks = Path(os.environ["TRAP_MARKS"])
+    (marks / f"{deed}-scratch").write_text(str(context.scratch))
+    match deed:
+        case "hang":
+            (marks / "pid.part").write_text(str(os.getpid()))
+            (marks / "pid.part").rename(marks / "pid")
+            while True:
+                time.sleep(0.01)
+        case "raise":
+            raise ValueError("caught")
+        case "exit":
+            sys.exit("enough")
+        case "leave":
+            os._exit(3)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            ctypes.string_at(0)
+        case "memory":
+            np.zeros(2**33, np.uint8)
+        case "lines":
+            while True:
+                print("all work and no play " * 40)
+        case "flood":
+            while True:
+                sys.stdout.write("x" * 2**16)
+        case "child":
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+            (marks / "child").write_text(str(child.pid))
+            raise ValueError("with a child")
+
+
 class Trap:
     """IDs of one token; before that, the deed."""
 
@@ -53,19 +98,22 @@ class Trap:
     def assign(
         self, train: TrainData, views: Views, new_quantizer: NewQuantizer, context: Context
     ) -> Mapping[Task, ItemIds]:
-        marks = Path(os.environ["TRAP_MARKS"])
-        print("the trap is shut")
-        if self.deed == "hang":
-            (marks / "scratch").write_text(str(context.scratch))
-            (marks / "pid.part").write_text(str(os.getpid()))
-            (marks / "pid.part").rename(marks / "pid")
-            while True:
-                time.sleep(0.01)
-        while self.deed in ("raise", "kill") and not (marks / "pid").exists():
-            time.sleep(0.01)  # until the other hangs
-        if self.deed == "raise":
-            raise ValueError("caught")
-        if self.deed == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        ids = ItemIds(np.arange(train.n_items)[:, None], ("item",), (train.n_items,))
+        print(f"the trap is shut: {self.deed}")
+        do(self.deed, context)
+        codes = np.arange(train.n_items)[:, None]
+        ids = ItemIds(codes + (self.deed == "breach"), ("item",), (train.n_items,))
         return {"search": ids, "rec": ids}
+
+
+class TrapEmbedder:
+    """A view of few dimensions; before that, the deed."""
+
+    def __init__(self, deed: str = "none") -> None:
+        self.deed = deed
+
+    def embed(self, train: TrainData, context: Context) -> Views:
+        marks = Path(os.environ["TRAP_MARKS"])
+        with (marks / "embedded").open("a") as file:
+            file.write(f"{self.deed} {context.seed}\n")
+        do(self.deed, context)
+        return {"item": context.rng.random((train.n_items, 4), np.float32)}

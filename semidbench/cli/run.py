@@ -53,6 +53,24 @@ def run(
     gpus: Annotated[
         int, typer.Option(help="Graphics cards that train each generator together; cells then run one at a time.")
     ] = 1,
+    plugin_minutes: Annotated[
+        float | None, typer.Option(help="Minutes that a plugin's stage may take. Default: as the track plans.")
+    ] = None,
+    plugin_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GIB",
+            help="Memory that it may take, on a CPU. Default: what is free, divided by the cells at a time.",
+        ),
+    ] = None,
+    debug_plugins: Annotated[
+        bool,
+        typer.Option(
+            "--debug-plugins",
+            help="Plugins work in this process, one cell at a time, so that a debugger stops in them. Nothing then "
+            "holds them to their limits, and a crash ends the run.",
+        ),
+    ] = False,
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Leave out rows whose plugins are not installed.")
     ] = False,
@@ -62,6 +80,8 @@ def run(
 
     A second run computes nothing again, and a run that was killed goes on where it was.
     Reference rows (rankers without IDs) stand under the table.
+    Plugins work in processes of their own. One that fails costs its cells and no other: the run goes on, says
+    at the end what happened where, and exits with 1. Plugins' output: OUT/TRACK/failures/.
 
     \b
     semidbench run                              the demo: minutes on a laptop
@@ -91,6 +111,9 @@ def run(
                 device=device,
                 jobs=jobs,
                 gpus=gpus,
+                plugin_minutes=plugin_minutes,
+                plugin_memory=plugin_memory,
+                debug_plugins=debug_plugins,
                 skip_missing=skip_missing,
                 reporter=reporter,
             )
@@ -100,13 +123,21 @@ def run(
         console.print(str(error), markup=False, soft_wrap=True)
         if not typer.confirm("Leave out what is missing and run the rest?", err=True):
             raise
-        return run(track, scheme, table, seeds, data, out, cache, split, device, jobs, gpus, True, traceback)
+        limits = plugin_minutes, plugin_memory, debug_plugins
+        return run(track, scheme, table, seeds, data, out, cache, split, device, jobs, gpus, *limits, True, traceback)
     _show(Console(), done)
+    if done.failures:
+        from semidbench.failures import summary
+
+        console.print(summary(done.failures, done.folder / "results"), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
 
 
 def _show(console: Console, done: Run) -> None:
     from semidbench.tables import to_rich
 
+    if done.leaderboard is None:
+        return
     console.print(to_rich(done.leaderboard))
     console.print("Files:", *(str(path) for path in done.files), sep="\n  ", markup=False, soft_wrap=True)
     console.print(f"  {done.folder / 'results'}/ (one JSON and one Parquet a cell)", markup=False, soft_wrap=True)

@@ -1,0 +1,205 @@
+"""The stages that plugins do, as values: what each needs can be handed to another process as JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semidbench.api import Context, Floats, Ranker, Task, TextEncoder, TrainData
+from semidbench.contracts import check_scores
+from semidbench.embedder import embed, join, load_views, save_views
+from semidbench.layout import assign_ids, save_ids
+from semidbench.plugin_call import Called, calling, failure_of
+from semidbench.store import Spent, peak_mib
+
+if TYPE_CHECKING:
+    from semidbench.bench import Bench
+    from semidbench.resolve import ResolvedMethod
+
+OUTPUT, SCRATCH = "output", "scratch"  # folders of a stage: what it leaves, and what its plugin may litter
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMethod:
+    """A method that another process resolved; see `semidbench.resolve.ResolvedMethod`."""
+
+    who: str
+    reference: str
+    options: Mapping[str, Any]
+
+    def build(self) -> Any:
+        """A new instance."""
+        from semidbench.options import build
+        from semidbench.registry import find_factory
+
+        return build(find_factory(self.reference), self.who, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """An embedder's stage.
+
+    Attributes:
+        below: the finished stages of the embedders that it builds on, by name.
+    """
+
+    embedder: ResolvedMethod | NamedMethod
+    below: Mapping[str, Path]
+
+    @property
+    def who(self) -> str:
+        return self.embedder.who
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A layout's stage, with its quantizer.
+
+    Attributes:
+        scheme: its name, for messages.
+        embeddings: the finished stages of its embedders, in order.
+    """
+
+    layout: ResolvedMethod | NamedMethod
+    quantizer: ResolvedMethod | NamedMethod | None
+    scheme: str
+    embeddings: tuple[Path, ...]
+
+    @property
+    def who(self) -> str:
+        return self.layout.who + (f" with {self.quantizer.who}" if self.quantizer else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A ranker's stage: it is fitted, and then asked."""
+
+    ranker: ResolvedMethod | NamedMethod
+
+    @property
+    def who(self) -> str:
+        return self.ranker.who
+
+
+Work = Embedding | Assignment | Ranking
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What every plugin is handed, but for the stages before it."""
+
+    train: TrainData
+    text_encoder: TextEncoder
+    seed: int
+    device: str
+    threads: int
+    codebook_sizes: tuple[int, ...]
+    progress: Callable[[str, int, int], None]
+
+    def context(self, scratch: Path, views: Mapping[str, Any] | None = None) -> Context:
+        """A fresh context, with its own random generator."""
+        return Context(
+            seed=self.seed,
+            rng=np.random.default_rng(self.seed),
+            device=self.device,
+            threads=self.threads,
+            codebook_sizes=self.codebook_sizes,
+            text_encoder=self.text_encoder,
+            views=views or {},
+            progress=self.progress,
+            scratch=scratch,
+        )
+
+
+def perform(work: Work, handed: Handed, folder: Path) -> Ranker | None:
+    """Run a plugin's stage, hold what it makes against the contract, and write it to folder/OUTPUT.
+
+    Returns:
+        The fitted ranker of a `Ranking`; nothing else returns or writes anything else.
+
+    Raises:
+        UserError: the plugin failed or broke its contract.
+    """
+    output, scratch = folder / OUTPUT, folder / SCRATCH
+    output.mkdir()
+    scratch.mkdir()
+    match work:
+        case Embedding(embedder, below):
+            views = {name: load_views(stage) for name, stage in below.items()}
+            save_views(embed(embedder, handed.train, handed.context(scratch, views)), output)
+        case Assignment(layout, quantizer, scheme, embeddings):
+            joined = join(tuple(load_views(stage) for stage in embeddings), scheme)
+            save_ids(assign_ids(layout, quantizer, handed.train, joined, handed.context(scratch)), output)
+        case Ranking(method):
+            with calling(method.who):
+                ranker: Ranker = method.build()
+                ranker.fit(handed.train, handed.context(scratch))
+            return ranker
+    return None
+
+
+def answer(who: str, ranker: Ranker, task: Task, questions: Sequence[Any], n_items: int) -> Floats:
+    """A ranker's scores for queries or histories.
+
+    Raises:
+        UserError: it failed or broke its contract.
+    """
+    with calling(who):
+        scores = ranker.search(questions) if task == "search" else ranker.recommend(questions)
+    return check_scores(who, scores, len(questions), n_items)
+
+
+@contextmanager
+def in_this_process(bench: Bench, work: Work, seed: int) -> Iterator[Called]:
+    """A `PluginCall` without a process or limits: for debuggers, and for tests of something else."""
+    from semidbench.bench import scratch_folder
+
+    handed = Handed(
+        train=bench.train,
+        text_encoder=bench.encoder,
+        seed=seed,
+        device=bench.device,
+        threads=bench.track.threads,
+        codebook_sizes=bench.track.ids.codebook_sizes,
+        progress=bench.progress,
+    )
+    with scratch_folder() as name:
+        began = time.perf_counter()
+        with _failing(work.who):
+            ranker = perform(work, handed, Path(name))
+        yield _CalledHere(work.who, Path(name) / OUTPUT, ranker, bench.train.n_items, time.perf_counter() - began)
+
+
+@contextmanager
+def _failing(who: str) -> Iterator[None]:
+    """Every way for a plugin to give up is its failure."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise failure_of(who, error) from error
+
+
+@dataclass(slots=True)
+class _CalledHere:
+    who: str
+    output: Path
+    ranker: Ranker | None
+    n_items: int
+    seconds: float = field(default=0.0)
+
+    def ask(self, task: Task, questions: Sequence[Any]) -> Floats:
+        assert self.ranker is not None, self.who
+        began = time.perf_counter()
+        with _failing(self.who):
+            scores = answer(self.who, self.ranker, task, list(questions), self.n_items)
+        self.seconds += time.perf_counter() - began
+        return scores
+
+    def spent(self) -> Spent:
+        return Spent(self.seconds, peak_mib())

@@ -1,0 +1,385 @@
+"""Whatever a plugin does in its process costs its cell and no other, and is told with the plugin's own traceback."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semidbench.bench import Bench, open_bench
+from semidbench.errors import UserError
+from semidbench.failures import Failure, forget, record, summary
+from semidbench.plugin_call import PluginCall, PluginFailure, calling
+from semidbench.plugin_limits import Limits, check_limits, plugin_limits
+from semidbench.plugin_output import FLOOD, SHOWN, Printed
+from semidbench.plugin_process import in_own_process
+from semidbench.plugin_stage import Assignment, Embedding, NamedMethod, Ranking, in_this_process
+from semidbench.plugin_trace import plugin_dump, shortened
+from semidbench.plugin_worker import load_questions, save_questions
+from semidbench.programs import Heard
+from semidbench.progress import Silent
+from semidbench.registry import Registered, find_factory
+from semidbench.runs import Run, run
+from semidbench.track import load_track
+from tests import trap_plugin
+from tests.answering import Scores
+from tests.processes import gone
+
+GOOD = "-/-/trap"
+WHO = "layout 'trap' of trap-plugin 1"
+CAUSES = {
+    "raise": "failed: ValueError: caught",
+    "exit": "failed: SystemExit: enough",
+    "leave": "failed: its process left with exit code 3",
+    "kill": "failed: its process was ended by SIGKILL, as the system does when memory runs out",
+    "crash": "failed: its process was ended by SIGSEGV",
+    "memory": "failed: MemoryError: Unable to allocate 8.00 GiB",
+    "flood": "failed: it printed more than 16 MiB",
+    "lines": "failed: it printed more than 16 MiB",
+    "hang": "failed: it took longer than 0.01 minutes (--plugin-minutes)",
+    "child": "failed: ValueError: with a child",
+    "breach": "broke its contract: expected codes in 0..239 at level 0, got 240 in row 239",
+}
+SILENT_ENDS = ("leave", "kill", "breach")  # with no traceback
+
+
+@pytest.fixture(scope="module")
+def marks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield trap_plugin.install(tmp_path_factory.mktemp("trap"), patch)
+    sys.modules.pop("trap_plugin", None)
+
+
+@pytest.fixture(scope="module")
+def track(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A track like `smoke`, with one reference."""
+    text = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
+    for old, new in (('name = "smoke"', 'name = "quick"'), (', "bm25", "dense", "dense-multi-task", "enmf"', "")):
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path_factory.mktemp("track") / "quick.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def done(track: str, marks: Path, home: Path) -> Run:
+    """One run with every deed in it, a good row behind them."""
+    rows = [*(f"-/-/trap[deed={deed}]" for deed in CAUSES if deed != "hang"), GOOD]
+    return run(track, rows, 1, out=home / "out", cache=home / "cache", jobs=1, plugin_memory=4)
+
+
+@pytest.fixture(scope="module")
+def bench(done: Run, track: str, home: Path) -> Bench:
+    return open_bench(load_track(track), "test", None, home / "cache", "cpu", Silent().progress)
+
+
+def trap(deed: str) -> Assignment:
+    return Assignment(NamedMethod(WHO, "trap_plugin:Trap", {"deed": deed}), None, "-/-/trap", ())
+
+
+def held(bench: Bench, seconds: float = 60.0, memory_mib: float | None = None) -> Bench:
+    return dataclasses.replace(bench, limits=Limits(seconds, memory_mib))
+
+
+def test_the_other_rows_finish(done: Run, home: Path) -> None:
+    assert done.leaderboard is not None
+    assert [row.name for row in done.leaderboard.rows] == [GOOD]
+    assert [row.name for row in done.leaderboard.references] == ["popularity"]
+    assert {one.row for one in done.failures} == {f"-/-/trap[deed={deed}]" for deed in CAUSES if deed != "hang"}
+    assert {path.name for path in (home / "cache" / "ids").iterdir() if path.is_dir()} == {
+        path.parent.name for path in (home / "cache" / "ids").glob("*/stage.json")
+    }
+    assert len(list((home / "cache" / "ids").iterdir())) == 1
+    assert not list((home / "cache" / "unfinished").iterdir())
+
+
+@pytest.mark.parametrize("deed", [deed for deed in CAUSES if deed != "hang"])
+def test_a_failure_says_what_happened_and_where(deed: str, done: Run, marks: Path) -> None:
+    (failure,) = (one for one in done.failures if one.row == f"-/-/trap[deed={deed}]")
+    assert failure.told.startswith(f"{WHO} {CAUSES[deed]}")
+    assert (failure.stage, failure.seed) == ("assign IDs", 0)
+    assert failure.said.startswith(f"the trap is shut: {deed}\n")
+    assert ("trap_plugin.py" in failure.trace) == (deed not in SILENT_ENDS)
+    assert "semidbench/" not in failure.trace
+    assert len(failure.report) < 2**18
+    assert not Path((marks / f"{deed}-scratch").read_text()).exists()
+
+
+def test_what_a_plugin_started_ends_with_it(done: Run, marks: Path) -> None:
+    assert gone(int((marks / "child").read_text()))
+
+
+def test_reports_are_kept_until_the_cell_is_finished(done: Run) -> None:
+    results = done.folder / "results"
+    reports = {path.read_text() for path in (done.folder / "failures").iterdir()}
+    assert reports == {one.report for one in done.failures}
+    one = done.failures[0]
+    forget(one.row, one.seed, results)
+    assert len(list((done.folder / "failures").iterdir())) == len(reports) - 1
+    record(one, results)
+
+
+def test_the_end_of_a_run_tells_all_that_failed(done: Run) -> None:
+    text = summary(done.failures, done.folder / "results")
+    assert all(f"failed: {one.line}" in text for one in done.failures)
+    assert '    raise ValueError("caught")' in text
+    assert "earlier run" not in text
+    stale = dataclasses.replace(done.failures[0], row=GOOD)
+    assert "stays in the tables" in summary([stale], done.folder / "results")
+
+
+def test_a_hang_is_ended_and_says_where_it_was(bench: Bench, marks: Path) -> None:
+    with pytest.raises(PluginFailure) as caught, in_own_process(held(bench, 0.6), trap("hang"), 0):
+        pass
+    assert caught.value.told == f"{WHO} {CAUSES['hang']}"
+    assert "trap_plugin.py" in caught.value.trace
+    assert "in do" in caught.value.trace
+    assert "semidbench/" not in caught.value.trace
+    assert "the trap is shut: hang" in caught.value.said
+    assert gone(int((marks / "pid").read_text()), within=0.1)
+
+
+def test_a_plugin_that_needs_less_than_its_limits_is_let_be(bench: Bench, marks: Path) -> None:
+    with in_own_process(held(bench, 5, 1024), trap("none"), 0) as called:
+        spent = called.spent()
+    assert 0 < spent.seconds < 5
+    assert 30 < spent.peak_mib < 600
+
+
+def test_a_lack_of_memory_names_the_limit(done: Run) -> None:
+    (failure,) = (one for one in done.failures if one.row == "-/-/trap[deed=memory]")
+    assert failure.told.endswith("(it may take 4,096 MiB: --plugin-memory)")
+
+
+def named(kind: str, name: str) -> NamedMethod:
+    return NamedMethod(f"{kind} 'mine' of mine 1", f"tests.answering:{name}", {})
+
+
+BOTH: list[PluginCall] = [in_own_process, in_this_process]
+
+
+def test_a_process_changes_no_bit(bench: Bench, tmp_path: Path) -> None:
+    np.savez(tmp_path / "views.npz", item=np.random.default_rng(1).random((bench.train.n_items, 3), np.float32))
+    histories = [history for history in bench.train.interactions.histories() if len(history)]
+    found = []
+    for call in BOTH:
+        with call(bench, Embedding(named("embedder", "Vectors"), {"rec": tmp_path}), 5) as called:
+            view = np.load(called.output / "views.npz")["item"]
+        with call(bench, Ranking(named("ranker", "Scores")), 5) as called:
+            found.append((view, called.ask("search", ["a", "née"]), called.ask("rec", histories)))
+            assert called.ask("search", ["a", "née", "c"]).shape == (3, bench.train.n_items)
+    for own, here in zip(*found, strict=True):
+        assert own.dtype == np.float32
+        np.testing.assert_array_equal(own, here)
+
+
+@pytest.mark.parametrize("call", BOTH)
+def test_a_ranker_that_answers_wrongly_fails(call: PluginCall, bench: Bench) -> None:
+    def ask(task: Any, questions: list[Any]) -> None:
+        with call(bench, Ranking(named("ranker", "Wrong")), 0) as called:
+            called.ask(task, questions)
+
+    with pytest.raises(PluginFailure, match=r"^ranker 'mine' of mine 1 broke its contract: expected scores as a numpy"):
+        ask("search", ["a"])
+    with pytest.raises(PluginFailure, match=r"^ranker 'mine' of mine 1 failed: SystemExit: 1"):
+        ask("rec", [np.array([1])])
+
+
+def test_questions_come_back_as_they_were(tmp_path: Path) -> None:
+    for histories in ([np.array([3, 1]), np.array([], np.int64), np.array([2])], [np.array([], np.int64)]):
+        save_questions("rec", histories, tmp_path)
+        back = load_questions("rec", tmp_path)
+        assert [one.tolist() for one in back] == [one.tolist() for one in histories]
+        assert all(one.dtype == np.int64 and not one.flags.writeable for one in back)
+    save_questions("search", ("ä", "\n"), tmp_path)
+    assert load_questions("search", tmp_path) == ["ä", "\n"]
+
+
+def local() -> Callable[[], Any]:
+    def inner() -> None: ...
+
+    return inner
+
+
+def test_another_process_finds_a_factory_by_its_reference() -> None:
+    def reference(factory: Any) -> str:
+        return Registered("ranker", "mine", factory, "mine", "1").reference
+
+    assert reference("a.b:c.d") == "a.b:c.d"
+    assert find_factory(reference(Scores)) is Scores
+    assert reference(local()) == "ranker mine"  # the registry of the other process
+    assert find_factory("ranker popularity").__name__ == "Popularity"
+
+
+@given(st.lists(st.binary(min_size=1, max_size=3000), max_size=40), st.integers(1, 70_000))
+def test_output_is_kept_within_bounds(parts: list[bytes], repeat: int) -> None:
+    data = b"".join(parts) * (repeat if parts and repeat % 5 == 0 else 1)
+    data = data[: 3 * SHOWN]
+    source, sink = os.pipe()
+    os.set_blocking(sink, True)
+    printed, heard = Printed(), Heard()
+    import threading
+
+    def write() -> None:
+        with os.fdopen(sink, "wb") as file:
+            file.write(data)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(source) as file:
+        printed.overhear(file, 0, heard)
+    writer.join()
+    shown = "".join(heard.get_nowait()[1][1] for _ in range(heard.qsize()))
+    assert printed.count == len(data)
+    assert len(shown.encode()) <= 3 * SHOWN  # undecodable bytes grow
+    text = printed.text()
+    assert (f"{len(data) - SHOWN:,} bytes more" in printed.remark("it")) == (len(data) > SHOWN)
+    if len(data) <= 2 * SHOWN:
+        assert text == data.decode("utf-8", "replace")
+    else:
+        assert "bytes left out" in text
+        assert len(text) < 2 * SHOWN + 100
+
+
+def test_a_flood_is_more_than_is_ever_kept() -> None:
+    assert 2 * SHOWN < FLOOD
+
+
+def test_a_traceback_begins_in_the_plugin() -> None:
+    def plugin() -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(PluginFailure) as caught, calling("embedder 'mine' of mine 1"):
+        plugin()
+    assert caught.value.told == "embedder 'mine' of mine 1 failed: KeyError: 'mine'"
+    assert next(line for line in caught.value.trace.splitlines() if "File" in line).endswith("begins_in_the_plugin")
+    assert "semidbench/" not in caught.value.trace
+    assert shortened("abcdef", 4) == "ab\n[... 2 characters left out ...]\nef"
+
+
+def test_a_dump_is_the_plugins_alone() -> None:
+    import semidbench
+
+    package = Path(semidbench.__file__).parent
+    text = f"""Fatal Python error: Segmentation fault
+
+Thread 0x01 (most recent call first):
+  File "{package}/programs.py", line 1 in _take_orders
+  File "/usr/lib/python3.11/threading.py", line 1 in run
+
+Current thread 0x02 (most recent call first):
+  File "{package}/encodings.py", line 7 in encode
+  File "/home/me/mine.py", line 3 in embed
+  File "{package}/embedder.py", line 2 in embed
+  File "<string>", line 1 in <module>
+
+Extension modules: numpy (total: 1)
+"""
+    assert plugin_dump(text).splitlines() == [
+        "Fatal Python error: Segmentation fault",
+        "Current thread 0x02 (most recent call first):",
+        f'  File "{package}/encodings.py", line 7 in encode',
+        '  File "/home/me/mine.py", line 3 in embed',
+    ]
+    assert plugin_dump("") == ""
+
+
+@pytest.mark.parametrize(
+    ("minutes", "memory", "device", "message"),
+    [
+        (0.0, None, "cpu", "plugin-minutes must be above 0 and at most 1,000,000, not 0"),
+        (float("nan"), None, "cpu", "plugin-minutes must be above 0 .*, not nan"),
+        (1.0, -2.0, "cpu", "plugin-memory must be above 0 .*, not -2"),
+        (1.0, 2.0, "cuda", "plugin-memory holds on Linux with --device cpu only"),
+    ],
+)
+def test_limits_that_cannot_be_held_are_refused(
+    minutes: float, memory: float | None, device: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check_limits(minutes, memory, device)
+
+
+def test_limits_default_to_a_share_of_what_is_free() -> None:
+    assert plugin_limits(2, None, "cpu", 6000, 3) == Limits(120, 2000)
+    assert plugin_limits(2, 1.5, "cpu", 6000, 3) == Limits(120, 1536)
+    assert plugin_limits(2, None, "cuda", 6000, 3) == Limits(120, None)
+    assert plugin_limits(2, None, "cpu", None, 3) == Limits(120, None)
+
+
+def test_the_command_line_says_what_failed_and_exits_with_1(
+    done: Run, track: str, home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from semidbench.cli import main
+
+    places = ["--out", str(home / "again"), "--cache", str(home / "cache")]
+    rows = ["--scheme", "-/-/trap[deed=raise]", "--scheme", GOOD]
+    monkeypatch.setattr(sys, "argv", ["semidbench", "run", "--track", track, "--seeds", "1", *places, *rows])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capfd.readouterr()
+    assert ended.value.code == 1
+    assert GOOD in said.out
+    assert f"failed: -/-/trap[deed=raise] seed 0, assign IDs: {WHO} failed: ValueError: caught\n" in said.err
+    assert '        raise ValueError("caught")\n' in said.err
+    assert f"What the plugins printed: {home / 'again' / 'quick' / 'failures'}/" in said.err
+
+
+def test_a_run_in_which_all_fails_has_no_table(done: Run, track: str, home: Path) -> None:
+    text = Path(track).read_text()
+    alone = home / "alone.toml"
+    alone.write_text(text.replace('references = ["popularity"]', "references = []").replace('"quick"', '"alone"'))
+    failed = run(str(alone), ["-/-/trap[deed=leave]"], 1, out=home / "none", cache=home / "cache", jobs=1)
+    assert failed.leaderboard is None
+    assert failed.files == ()
+    assert len(failed.failures) == 1
+
+
+def test_rankers_alone_make_a_table(done: Run, track: str, home: Path) -> None:
+    rankers = run(track, ["-/-/trap[deed=leave]"], 1, out=home / "rankers", cache=home / "cache", jobs=1)
+    assert len(rankers.failures) == 1
+    assert rankers.leaderboard is not None
+    assert rankers.leaderboard.rows == ()
+    assert [row.name for row in rankers.leaderboard.references] == ["popularity"]
+
+
+def test_an_embedder_that_failed_is_not_tried_again_in_this_seed(
+    done: Run, track: str, marks: Path, home: Path
+) -> None:
+    (marks / "embedded").unlink(missing_ok=True)
+    rows = ["trap[deed=raise]/rq-kmeans/shared", "trap[deed=raise]/kmeans/shared"]
+    failed = run(track, rows, 2, out=home / "shared", cache=home / "cache", jobs=1)
+    assert len(failed.failures) == 4
+    assert {one.stage for one in failed.failures} == {"embed"}
+    assert (marks / "embedded").read_text() == "raise 0\nraise 1\n"
+
+
+def test_what_is_in_the_store_starts_no_process(
+    done: Run, track: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a process is started")
+
+    monkeypatch.setattr("semidbench.programs._start", never)
+    kept = run(track, [GOOD], 1, out=home / "kept", cache=home / "cache")
+    assert not kept.failures
+
+
+def test_a_failure_survives_its_way_through_a_message() -> None:
+    one = Failure("a/b/c", 1, "embed", "told", "trace", "said")
+    assert Failure(**one.as_json()) == one
