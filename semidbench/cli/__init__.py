@@ -9,7 +9,19 @@ from semidbench.cli.app import app
 from semidbench.errors import UserError, one_line
 
 # In the order of --help; each module adds its command to the application when it is imported.
-for command in ("run", "plan", "leaderboard", "compare", "aa", "data", "data_queries", "inspect", "list"):
+for command in (
+    "run",
+    "plan",
+    "leaderboard",
+    "compare",
+    "aa",
+    "data",
+    "data_queries",
+    "inspect",
+    "list",
+    "check",
+    "new_plugin",
+):
     import_module(f"semidbench.cli.{command}")
 
 _INTERRUPTED = 130  # what typer makes of an interrupt

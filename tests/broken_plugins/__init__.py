@@ -1,0 +1,75 @@
+"""Plugins that break the rules of `semidbench check`, each exactly one; and how they are installed for a test."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from semidbench.registry import Kind
+
+_HERE = Path(__file__).parent
+_METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
+MODULES = {"broken-plugins": "broken_methods", "broken-light": "broken_light"}
+
+_OF_ALL = {
+    "made-lacks": "made",
+    "raise": "runs",
+    "same-bits-hash": "same-bits",
+    "inputs": "inputs",
+    "state": "state",
+    "private": "private",
+}
+# Every kind has these methods too; what happens to them does not depend on the kind.
+_OF_QUANTIZERS = {
+    "good": None,
+    "light": "light",
+    "made-raises": "made",
+    "exit": "runs",
+    "hard-exit": "runs",
+    "crash": "runs",
+    "hang": "runs",
+    "memory-hog": "runs",
+    "flood": "runs",
+    "flood-without-lines": "runs",
+    "large": "runs",
+    "same-bits-system": "same-bits",
+    "same-bits-global": "same-bits",
+    "state-folder": "state",
+    "state-variable": "state",
+    "private-native": "private",
+    "rows-batch": "rows",
+    "rows-order": "rows",
+    "rows-single": "rows",
+    "time": "time",
+    "memory": "memory",
+}
+_OF_ONE: dict[Kind, dict[str, str | None]] = {
+    "embedder": {f"returns-{how}": "returns" for how in ("float64", "nan", "short", "names", "none")}
+    | {"builds-on": None},
+    "quantizer": {f"returns-{how}": "returns" for how in ("int32", "range", "negative", "short", "no-sizes", "levels")}
+    | _OF_QUANTIZERS,
+    "layout": {f"returns-{how}": "returns" for how in ("int32", "range", "tasks", "slots", "sizes", "levels", "short")},
+    "ranker": {f"returns-{how}": "returns" for how in ("float64", "nan", "short")}
+    | {"rows-batch": "rows", "rows-order": "rows", "inputs-histories": "inputs", "inputs-queries": "inputs"},
+}
+# The rule that each breaks, None for one that breaks none.
+EXPECTED: dict[tuple[Kind, str], str | None] = {
+    (kind, f"broken-{name}"): rule for kind, own in _OF_ONE.items() for name, rule in {**_OF_ALL, **own}.items()
+}
+
+
+def install(site: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make the plugins findable here and in processes started from here."""
+    for name, module in MODULES.items():
+        information = site / f"{module}-1.dist-info"
+        information.mkdir(parents=True)
+        (information / "entry_points.txt").write_text(f"[semidbench]\n{module} = {module}\n")
+        (information / "METADATA").write_text(_METADATA.format(name=name))
+        (site / f"{module}.py").write_bytes((_HERE / f"{module}.py").read_bytes())
+        patch.delitem(sys.modules, module, raising=False)
+    patch.syspath_prepend(str(site))
+    patch.setenv("PYTHONPATH", str(site))  # for the command line
+    importlib.invalidate_caches()
