@@ -18,6 +18,8 @@ for command in (
     "data",
     "data_queries",
     "inspect",
+    "export",
+    "import_ids",
     "list",
     "check",
     "new_plugin",

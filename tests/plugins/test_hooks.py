@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,12 @@ PLUGINS = {
     "faiss": {"quantizers": ["rq-kmeans", "kmeans"]},
     "fusion": {"embedders": ["fused-concat", "fused-svd"]},
     "joint_ids": {"layouts": ["prefix-share", "gensar"]},
-    "layouts": {"layouts": ["shared", "separate", "random", "category-prefix", "atomic"]},
+    "layouts": {"layouts": ["shared", "separate", "random", "category-prefix", "atomic", "imported"]},
     "popularity": {"rankers": ["popularity"]},
     "recbole": {"embedders": ["rec"], "rankers": ["enmf"]},
     "vq": {"quantizers": ["residual-lfq", "rq-vae"]},
 }
+NEEDED_OPTIONS = {"imported": ["ids", "sha256"]}  # of all other methods, every option has a default
 
 
 def test_no_plugin_is_left_out() -> None:
@@ -44,7 +46,11 @@ def test_registers_factories_that_exist(name: str) -> None:
 
         def register(method: str, factory: str, kind: str = kind) -> None:
             module, _, attribute = factory.partition(":")
-            assert getattr(import_module(module), attribute)() is not None  # all options have defaults
+            options = signature(getattr(import_module(module), attribute)).parameters.values()
+            needed = [option.name for option in options if option.default is option.empty]
+            assert needed == NEEDED_OPTIONS.get(method, [])
+            if not needed:
+                assert getattr(import_module(module), attribute)() is not None
             found.setdefault(kind, []).append(method)
 
         hook(register=register)

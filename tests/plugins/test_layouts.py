@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from semidbench_layouts.controls import Atomic, CategoryPrefix, Random, _ceil_root
+from semidbench_layouts.imported import Imported
 from semidbench_layouts.separate import Separate
 from semidbench_layouts.shared import Shared
 
 from semidbench.api import Context, Floats, Ints, ItemIds, Layout, Quantizer, Task, TrainData
 from semidbench.contracts import check_item_ids
+from semidbench.errors import UserError
+from semidbench.imported_ids import IDS_VARIABLE, import_ids
+from semidbench.track import load_track
 from semidbench.vocabulary import id_vocabulary
 
 MakeContext = Callable[..., Context]
@@ -195,3 +201,23 @@ def test_atomic_gives_each_item_a_token(train: TrainData, context: MakeContext) 
     assert ids.slots == ("item",)
     assert ids.sizes == (train.n_items,)
     assert ids.codes[:, 0].tolist() == list(range(train.n_items))
+
+
+def test_imported_ids_are_given_as_they_were_kept(
+    train: TrainData, context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(IDS_VARIABLE, str(tmp_path / "ids"))
+    tokens = {str(item): [item % 7, item % 5] for item in range(train.n_items)}
+    (tmp_path / "index.json").write_text(json.dumps(tokens))
+    kept = import_ids(tmp_path / "index.json", None, "mine", load_track("smoke"), train.n_items)
+    digits = kept.path.name.split(".")[1]
+    layout = Imported("mine", digits)
+    for seed in (0, 1):
+        ids = control(layout, train, context(seed))
+        assert ids.codes.tolist() == list(tokens.values())
+        assert (ids.slots, ids.sizes) == (("item-1", "item-2"), (7, 5))
+    fewer = with_categories(train, [()] * 9)
+    with pytest.raises(ValueError, match=f"'mine' are for {train.n_items} items and the track has 9"):
+        layout.assign(fewer, {}, no_quantizer, context())
+    with pytest.raises(UserError, match="no IDs 'other'"):
+        Imported("other", digits)

@@ -1,1 +1,1 @@
-"""ID layouts for semidbench that learn nothing of their own: shared, separate, and three controls."""
+"""ID layouts for semidbench that learn nothing of their own: shared, separate, three controls, and imported IDs."""

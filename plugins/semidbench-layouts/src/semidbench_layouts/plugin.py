@@ -12,3 +12,4 @@ def semidbench_register_layouts(register: Register) -> None:
     register("random", "semidbench_layouts.controls:Random")
     register("category-prefix", "semidbench_layouts.controls:CategoryPrefix")
     register("atomic", "semidbench_layouts.controls:Atomic")
+    register("imported", "semidbench_layouts.imported:Imported")

@@ -1,0 +1,87 @@
+"""A scheme's cell that a run has finished: looked for in the store, never computed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from semidbench.bench import Bench, open_bench
+from semidbench.dataset import Split
+from semidbench.device import held_threads, pick_device
+from semidbench.errors import UserError
+from semidbench.progress import Silent
+from semidbench.registry import load_registry
+from semidbench.resolve import ResolvedScheme, resolve_scheme
+from semidbench.results import protocol_sha256
+from semidbench.store import Unfinished, default_store
+from semidbench.track import load_track
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedCell:
+    """Track x scheme x seed, whose stages are in the store; `bench` looks for them and computes none."""
+
+    bench: Bench
+    scheme: ResolvedScheme
+    seed: int
+
+    def made_by(self) -> dict[str, Any]:
+        """What made the cell, as JSON values."""
+        from semidbench import __version__
+
+        track = self.bench.track
+        return {
+            "semidbench": __version__,
+            "track": {"name": track.name, "version": track.version, "protocol_sha256": protocol_sha256(track)},
+            "dataset_sha256": self.bench.dataset_sha256,
+            "split": self.bench.split,
+            "scheme": self.scheme.name,
+            "seed": self.seed,
+        }
+
+    @contextmanager
+    def looked_for(self) -> Iterator[None]:
+        """Have a stage that the block looks for in vain say what to run."""
+        try:
+            yield
+        except Unfinished as error:
+            track, scheme = self.bench.track.name, self.scheme.name
+            raise UserError(
+                f"{scheme} seed {self.seed} on track {track}, {self.bench.split} split: its {error} is not in "
+                f"{self.bench.store}. Run it first, with the same --split, --data, --cache and --device: "
+                f"`semidbench run --track {shlex.quote(track)} --scheme {shlex.quote(scheme)} --seeds {self.seed + 1}`"
+            ) from error
+
+
+def find_cell(
+    track: str,
+    scheme: str,
+    seed: int,
+    *,
+    split: Split,
+    data: Path | None,
+    cache: Path | None,
+    device: str,
+    gpus: int,
+) -> FinishedCell:
+    """Open a track's store at a cell. The data are prepared if they are not there; nothing is trained.
+
+    Raises:
+        UserError: anything the user can mend; a ranker's name, among others.
+    """
+    if seed < 0:
+        raise UserError(f"seed must not be negative: {seed}")
+    chosen, registry = load_track(track), load_registry()
+    if "/" not in scheme and scheme.split("[")[0] in registry.methods["ranker"]:
+        raise UserError(
+            f"{scheme} is a ranker: it has no IDs, and of its rankings a run keeps where each target stands "
+            "(the Parquet beside its result), not the lists. Name a scheme, such as content/rq-kmeans/shared"
+        )
+    row = resolve_scheme(registry, scheme, chosen)
+    with held_threads(chosen.threads):
+        bench = open_bench(chosen, split, data, cache or default_store(), pick_device(device), Silent().progress)
+    return FinishedCell(replace(bench, gpus=gpus).looking(), row, seed)
