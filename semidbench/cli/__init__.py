@@ -22,6 +22,8 @@ for command in (
     "import_ids",
     "list",
     "check",
+    "submit",
+    "verify",
     "new_plugin",
 ):
     import_module(f"semidbench.cli.{command}")

@@ -1,0 +1,118 @@
+"""`semidbench verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from semidbench.cli.app import app, cause_shown
+from semidbench.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from semidbench.verify import Verified
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Option(help="Folder of the leaderboards: OUT/TRACK/results.", file_okay=False)] = Path(
+        "leaderboards"
+    ),
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="This track only, or the file of a track that is not built in. Default: all in OUT."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the data of tracks that read some. Built-in data is always checked."),
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Run the cells again, and compare to the bit. Needs the plugins.")
+    ] = False,
+    scheme: Annotated[
+        list[str] | None,
+        typer.Option(help="With --recompute: this row only, a scheme or a ranker. Repeat it for more."),
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="With --recompute: this seed only. Repeat it for more.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --recompute: finished stages of the same code come from here. An empty folder: none do."
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="With --recompute; auto: CUDA where there is some.")
+    ] = "auto",
+    traceback: Annotated[bool, typer.Option("--traceback", help="On an error, show where it happened.")] = False,
+) -> None:
+    """Check that results are what runs write and leaderboards are what they give. Every problem is a line; exit code 2.
+
+    The files alone show edits, other protocol versions, missing seeds, repeated rows and false p-values. The data shows
+    other test cases. --recompute shows the rest: docs/results.md says what each check can find.
+
+    \b
+    semidbench verify
+    semidbench verify --track ml-small --data DIR
+    semidbench verify --track demo --recompute --scheme content/rq-kmeans/shared --seed 0
+    """
+    from semidbench.verify import tracks_of, verify_files
+
+    if (scheme or seed) and not recompute:
+        raise UserError("--scheme and --seed choose what --recompute runs: give that too, or leave them out")
+    tracks, problems = tracks_of(out, track or ())
+    for line in problems:
+        print(one_line(line))
+    count = len(problems)
+    for each in tracks:
+        found = verify_files(each, out)
+        with cause_shown(traceback):
+            lines = [*found.problems, *_data_problems(found, data)]
+            for line in lines:
+                print(one_line(line))
+            count += len(lines)
+            if recompute:
+                count += _recompute(found, data, cache, device, scheme or [], seed or [])
+        if not lines:
+            print(_summary(found, data))
+    if count:
+        raise UserError(f"{count} problem{'s' * (count > 1)} in {out}")
+
+
+def _data_problems(found: Verified, data: Path | None) -> list[str]:
+    from semidbench.data_checks import data_at_hand, data_problems
+
+    if not data_at_hand(found.track, data) or not found.filed:
+        return []
+    return list(data_problems(found.filed, found.track, data))
+
+
+def _summary(found: Verified, data: Path | None) -> str:
+    from semidbench.data_checks import data_at_hand
+
+    checked = "files and data" if data_at_hand(found.track, data) else "files only (--data DIR checks the data too)"
+    seeds = found.track.submission.seeds
+    return (
+        f"{found.track.name}: {len(found.filed)} results, {found.rows} rows of {seeds} seed{'s' * (seeds > 1)}: "
+        f"nothing wrong; checked {checked}"
+    )
+
+
+def _recompute(
+    found: Verified, data: Path | None, cache: Path | None, device: str, schemes: list[str], seeds: list[int]
+) -> int:
+    """Run cells again and print what came of each; how many are problems."""
+    from rich.console import Console
+
+    from semidbench.progress import reporter_for
+    from semidbench.recompute import recompute
+    from semidbench.verify import chosen
+
+    problems = 0
+    with reporter_for(Console(stderr=True)) as reporter:
+        for again in recompute(chosen(found, schemes, seeds), found.track, data, cache, device, reporter):
+            print(one_line(again))
+            problems += again.is_problem
+    return problems

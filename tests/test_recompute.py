@@ -1,0 +1,140 @@
+"""`semidbench verify` beyond the files: the data prepared anew, and the cells run again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from semidbench import runs
+from semidbench.cli.app import app
+from semidbench.data_checks import data_problems
+from semidbench.errors import UserError
+from semidbench.progress import Silent
+from semidbench.recompute import Again, recompute
+from semidbench.runs import run
+from semidbench.track import load_track
+from semidbench.verify import chosen, read_filed, verify_files
+from tests.forged import forge, forge_cases, path_of
+
+TRACK = load_track("smoke")
+NAME, RANKER = "-/-/random", "popularity"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path:
+    """A scheme and a ranker, run on `smoke`."""
+    out = tmp_path_factory.mktemp("out")
+    track = TRACK.model_copy(update={"plan": TRACK.plan.model_copy(update={"references": (RANKER,)})})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load_track", lambda name: track)
+        run("smoke", [NAME], seeds=1, out=out, cache=store, device="cpu", jobs=1)
+    return out
+
+
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "out"))
+
+
+def again(out: Path, name: str, store: Path) -> Again:
+    (one,) = [one for one in verify_files(TRACK, out).filed if one.cell.name == name]
+    (found,) = recompute([one], TRACK, None, store, "cpu", Silent())
+    return found
+
+
+def test_a_run_passes_every_level(made: Path, store: Path) -> None:
+    found = verify_files(TRACK, made)
+    assert found.problems == ()
+    assert list(data_problems(found.filed, TRACK, None)) == []
+    for each in recompute(found.filed, TRACK, None, store, "cpu", Silent()):
+        assert (each.differs, each.elsewhere, each.is_problem) == ((), (), False)
+        assert str(each).endswith("the same when run again")
+
+
+def change(field: str, **values: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda raw: raw[field].update(values)
+
+
+def test_other_data_is_named(out: Path) -> None:
+    path = forge(path_of(out / "smoke/results", NAME, 0), change("dataset", sha256="e" * 64, train_queries=7))
+    one, _ = read_filed(path)
+    (line,) = data_problems([one], TRACK, None)
+    assert line.startswith(f"{path}: it says of its data sha256 {'e' * 64}, not ")
+    assert "train_queries 7, not 960" in line
+
+
+def test_other_test_cases_are_named(out: Path) -> None:
+    """The same number of them, and each possible."""
+    path = forge_cases(path_of(out / "smoke/results", NAME, 0), "rec", head=lambda head: ~head)
+    one, _ = read_filed(path)
+    assert list(data_problems([one], TRACK, None)) == [
+        f"{path}: its rec test cases are not those of the data. Run the cell again"
+    ]
+
+
+def test_a_careful_forgery_is_found_by_running_it_again(out: Path, store: Path) -> None:
+    """Better placements, with metrics and hashes that fit."""
+    path = path_of(out / "smoke/results", NAME, 0)
+    forge_cases(path, "rec", start=lambda start: start.clip(max=1))
+    found = again(out, NAME, store)
+    assert found.is_problem
+    assert any(part.endswith("rec cases") for part in found.differs)
+    assert any(part.startswith("metrics, by up to 0.") for part in found.differs)
+    assert "it was edited or its methods do not repeat: refuse it" in str(found)
+
+
+def test_another_hash_of_the_rankings_is_found(out: Path, store: Path) -> None:
+    forge(path_of(out / "smoke/results", RANKER, 0), lambda raw: raw.update(rankings_sha256="0" * 64))
+    assert again(out, RANKER, store).differs == ("rankings_sha256",)
+
+
+def test_other_machines_are_named_instead(out: Path, store: Path) -> None:
+    def elsewhere(raw: dict[str, Any]) -> None:
+        raw["environment"]["machines"][0]["cpu"] = "another"
+        raw["environment"]["libraries"]["numpy"] = "1.0"
+        raw["distributions"][1]["code_sha256"] = "0" * 64
+        raw["rankings_sha256"] = "0" * 64
+
+    path = forge(path_of(out / "smoke/results", RANKER, 0), elsewhere)
+    found = again(out, RANKER, store)
+    assert not found.is_problem
+    assert str(found).startswith(
+        f"{path}: run again, it differs in rankings_sha256. It was made with other processor ("
+    )
+    assert "numpy (1.0; here " in str(found)
+    assert "code of semidbench-popularity" in str(found)
+
+
+def test_rows_and_seeds_can_be_chosen(made: Path) -> None:
+    found = verify_files(TRACK, made)
+    assert [one.cell.name for one in chosen(found, [], [])] == [RANKER, NAME]
+    assert [one.cell.name for one in chosen(found, [RANKER], [0])] == [RANKER]
+    with pytest.raises(UserError, match="no result of seed 3"):
+        chosen(found, [], [3])
+    with pytest.raises(UserError, match="unknown row '-/-/rando'"):
+        chosen(found, ["-/-/rando"], [])
+
+
+def test_the_command_tells_each_level(out: Path, store: Path) -> None:
+    ask = ["verify", "--out", str(out), "--track", "smoke"]
+    ran = CliRunner().invoke(app, ask)
+    assert ran.exit_code == 0
+    assert ran.stdout == "smoke: 2 results, 2 rows of 1 seed: nothing wrong; checked files and data\n"
+    ran = CliRunner().invoke(app, [*ask, "--recompute", "--scheme", RANKER, "--cache", str(store), "--device", "cpu"])
+    assert ran.exit_code == 0
+    assert "the same when run again" in ran.stdout
+    forge(path_of(out / "smoke/results", RANKER, 0), lambda raw: raw.update(rankings_sha256="0" * 64))
+    ran = CliRunner().invoke(app, [*ask, "--recompute", "--scheme", RANKER, "--cache", str(store), "--device", "cpu"])
+    assert "refuse it" in ran.stdout
+    assert str(ran.exception) == f"1 problem in {out}"
+    assert "give that too" in str(CliRunner().invoke(app, [*ask, "--seed", "0"]).exception)

@@ -1,0 +1,276 @@
+"""`semidbench verify`: made-up boards that are right pass, and every way to be wrong is named on a line of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from semidbench.cli.app import app
+from semidbench.errors import UserError
+from semidbench.leaderboards import leaderboard
+from semidbench.results import write_cell
+from semidbench.tables import write_tables
+from semidbench.verify import tracks_of, verify_files
+from tests.forged import (
+    CONTENT,
+    POPULARITY,
+    RANDOM,
+    ROWS,
+    SEARCH,
+    SEEDS,
+    TRACK,
+    first,
+    forge,
+    forge_cases,
+    made_cell,
+    make_results,
+    path_of,
+)
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("boards")
+    make_results(out / TRACK.name / "results")
+    write_tables(leaderboard(TRACK, out), out)
+    return out
+
+
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "boards"))
+
+
+@pytest.fixture
+def results(out: Path) -> Path:
+    return out / TRACK.name / "results"
+
+
+def problems(out: Path) -> tuple[str, ...]:
+    found = verify_files(TRACK, out).problems
+    assert not any("\n" in line for line in found)
+    return found
+
+
+def test_a_board_that_is_right_has_no_problems(made: Path) -> None:
+    found = verify_files(TRACK, made)
+    assert found.problems == ()
+    assert (len(found.filed), found.rows) == (len(ROWS) * SEEDS, len(ROWS))
+
+
+def put(*keys: Any, value: Any) -> Change:
+    def change(raw: dict[str, Any]) -> None:
+        at = raw
+        for key in keys[:-1]:
+            at = at[key]
+        at[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (CONTENT, put("track", "version", value=99), "it is of track demo version 99"),
+        (CONTENT, put("track", "name", value="smoke"), "it is of track smoke version"),
+        (CONTENT, put("track", "protocol_sha256", value="0" * 64), "made with other protocol numbers than demo"),
+        (CONTENT, put("split", value="development"), "it is of the development split"),
+        (CONTENT, put("environment", "threads", value=7), "it ran with 7 threads, not the track's 1"),
+        (CONTENT, put("seed", value=99), "has seed 99 beyond the 0 to 4"),
+        (CONTENT, put("seed", value=99), "lacks seed 2;"),
+        (CONTENT, put("name", value="content/rq-kmeans/shared[]"), "its name is written 'content/rq-kmeans/shared'"),
+        (CONTENT, put("name", value="content//shared"), "its name is none of a scheme: cannot read ''"),
+        (POPULARITY, put("name", value="Popularity"), "its name is none of a ranker: cannot read 'Popularity'"),
+        (CONTENT, put("options", "quantizer", "beam", value=6), "ran with other options than its seed 0"),
+        (CONTENT, put("options", "ranker", value={}), "records the options of embedder, layout, quantizer, ranker"),
+        (SEARCH, put("options", "embedder", "lr", value=0.5), "option lr of the embedder is 0.01 by the row's name or"),
+        (SEARCH, put("options", "embedder", value={}), "and nothing is recorded"),
+        (CONTENT, put("name", value="content/rq-kmeans[beam=9]/shared"), "option beam of the quantizer is 9"),
+        (CONTENT, put("dataset", "sha256", value="e" * 64), "its data is eeeeeeeeeeee, and 19 other results have dddd"),
+        (CONTENT, put("dataset", "load", value=0.5), "its numbers about the data are"),
+        (CONTENT, put("models", value={"generator": {"a/b.json": "0" * 64}}), "its pretrained models are"),
+        (CONTENT, put("dataset", "test_queries", value=7), "search: it has 120 test cases, and the data has 7"),
+        (CONTENT, put("dataset", "test_users", value=7), "rec: it has 40 test cases, and the data has 7"),
+        (CONTENT, put("dataset", "items", value=50), "search: a case is of item 59, and there are 50"),
+        (CONTENT, put("dataset", "users", value=30), "rec: a case is of user 39, and there are 30"),
+        (CONTENT, put("ids", "rec", "possible", value=9), "ids.rec.possible is 9, and 1024 follows"),
+        (CONTENT, put("ids", "rec", "load", value=0.5), "ids.rec.load is 0.5"),
+        (CONTENT, put("ids", "rec", "mean_items", value=1.5), "ids.rec.mean_items is 1.5"),
+        (CONTENT, put("ids", "rec", "tokens", value=10**30), "ids.rec.tokens is"),
+        (CONTENT, put("ids", "rec", "levels", value=[]), "ids.rec has 0 levels"),
+        (CONTENT, put("ids", "rec", "levels", 0, "used", value=33), "ids.rec.levels.0 says 33 codes used of 32"),
+        (CONTENT, put("ids", "rec", "levels", 0, "perplexity", value=31.9), "ids.rec.levels.0 says"),
+        (CONTENT, put("ids", "rec", "max_items", value=60), "of up to 60 items"),
+        (CONTENT, put("ids", "rec", "colliding", value=1.0), "ids.rec.colliding is 1.0"),
+        (CONTENT, put("ids", "rec", "max_items", value=1), "of up to 1 items"),
+    ],
+)  # fmt: skip
+def test_a_forged_result_is_named(out: Path, results: Path, name: str, change: Change, message: str) -> None:
+    """The hashes were made to fit again: only what the result says gives it away."""
+    path = forge(path_of(results, name, 2), change)
+    found = problems(out)
+    assert any(message in line for line in found), found
+    assert any(str(path) in line or name in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "columns", "message"),
+    [
+        (CONTENT, "search", {"start": first(61), "size": first(1), "id_rank": first(1)}, "beyond the 60 of the"),
+        (CONTENT, "rec", {"start": first(1), "size": first(0), "id_rank": first(1)}, "a rank without a group"),
+        (CONTENT, "rec", {"n_items": first(61)}, "a list of more items than the 60"),
+        (CONTENT, "rec", {"n_items": first(1)}, "more IDs in a list than items"),
+        (CONTENT, "rec", {"n_ids": first(61), "n_items": first(60)}, "more IDs in a list than 60 beams"),
+        (CONTENT, "rec", {"start": first(1), "size": first(1), "id_rank": first(2)}, "a target before its ID"),
+        (CONTENT, "rec", {"start": first(1), "size": first(1), "id_rank": first(0)}, "a ranked ID without a"),
+        (CONTENT, "rec", {"start": first(59), "size": first(1), "id_rank": first(59)}, "an ID beyond the end of"),
+        (CONTENT, "rec", {"start": first(60), "size": first(1), "id_rank": first(5)}, "a target beyond the end"),
+        (CONTENT, "rec", {"start": first(1), "size": first(9), "id_rank": first(1)}, "more items to an ID than"),
+        (CONTENT, "rec", {"units": first(1)}, "rec: a user has more than one test case"),
+        (CONTENT, "rec", {"units": first(40)}, "rec: a case is of user 40"),
+        (CONTENT, "search", {"units": first(1)}, "its search test cases are"),
+        (CONTENT, "rec", {"head": lambda head: ~head}, "its recommendation test cases are"),
+        (POPULARITY, "rec", {"id_rank": first(1), "n_ids": first(1)}, "an ID in the list of a ranker"),
+        (POPULARITY, "rec", {"n_items": first(59)}, "a list that is not the whole catalogue"),
+        (POPULARITY, "rec", {"start": first(0), "size": first(0)}, "a target without a rank"),
+    ],
+)  # fmt: skip
+def test_forged_placements_are_named(
+    out: Path, results: Path, name: str, task: Any, columns: dict[str, Any], message: str
+) -> None:
+    path = forge_cases(path_of(results, name, 2), task, **columns)
+    found = problems(out)
+    assert any(message in line and str(path) in line for line in found), found
+
+
+def test_a_missing_seed_and_an_odd_file_are_named(out: Path, results: Path) -> None:
+    gone = path_of(results, SEARCH, 3)
+    gone.unlink()
+    link = results / "link.json"
+    link.symlink_to(path_of(results, SEARCH, 2))
+    (results / "notes.txt").touch()
+    (results / "folder").mkdir()
+    assert sorted(problems(out)) == [
+        *sorted(
+            f"{results / name} is not one of a result's two files. Delete it"
+            for name in ("folder", "link.json", "notes.txt", gone.with_suffix(".parquet").name)
+        ),
+        f"{results}: row {SEARCH!r} lacks seed 3; track demo asks for seeds 0 to 4. Run and submit those too, or "
+        "delete the row's files",
+    ]
+
+
+def test_all_problems_are_listed_at_once(out: Path, results: Path) -> None:
+    path_of(results, SEARCH, 3).unlink()
+    forge(path_of(results, CONTENT, 2), put("split", value="development"))
+    path_of(results, RANDOM, 0).write_text("{")
+    text = "\n".join(problems(out))
+    assert all(part in text for part in ("lacks seed 3", "development split", "cannot read result", "lacks seed 0"))
+
+
+def test_a_row_under_two_names_is_named(out: Path, results: Path) -> None:
+    """`beam=5` is the default, so that both names say the same."""
+    for seed in range(SEEDS):
+        write_cell(
+            results, *made_cell("content/rq-kmeans[beam=5]/shared", seed, options=made_cell(CONTENT, 0)[0].options)
+        )
+    (line,) = (line for line in problems(out) if "again" in line)
+    assert "'content/rq-kmeans[beam=5]/shared' is the row" in line or f"{CONTENT!r} is the row" in line
+
+
+def test_a_seed_that_is_a_copy_is_named(out: Path, results: Path) -> None:
+    copied = made_cell(CONTENT, 0)[0].rankings_sha256
+    path = forge(path_of(results, CONTENT, 4), put("rankings_sha256", value=copied))
+    assert any(f"{path}: seeds 0 and 4 of {CONTENT!r} have the very same rankings" in line for line in problems(out))
+
+
+def test_a_linked_folder_is_refused(out: Path, tmp_path: Path) -> None:
+    moved = (out / TRACK.name).rename(tmp_path / "elsewhere")
+    (out / TRACK.name).symlink_to(moved)
+    assert problems(out) == (f"{out / TRACK.name} is a link. Put the folder itself there",)
+
+
+def edit_pairs(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
+    def edit(board: dict[str, Any]) -> None:
+        column = next(column for column in board["columns"] if (column["task"], column["group"]) == ("rec", "torso"))
+        column["pairs"][field][1] = change(column["pairs"][field][1])
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (edit_pairs("corrected_p", lambda p: p * (1 - 1e-7)), "rec, torso: the corrected p of"),
+        (edit_pairs("corrected_p", lambda p: None), "rec, torso: the corrected p of"),
+        (edit_pairs("difference", lambda d: d + 1e-8), "rec, torso: the difference of"),
+        (edit_pairs("significant", lambda yes: not yes), "rec, torso: `significant` of"),
+        (edit_pairs("a", lambda a: a % 3 + 1), "rec, torso: its pairs are not those of the 3 rows"),
+        (lambda board: board["rows"].pop(), "is no leaderboard: KeyError"),
+        (lambda board: board["columns"][0]["pairs"]["a"].pop(), "is no leaderboard: ValueError"),
+        (lambda board: board["columns"].pop(), "is no leaderboard: KeyError"),
+        (lambda board: board.clear(), "is no leaderboard: KeyError"),
+    ],
+)
+def test_false_tests_are_named(out: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
+    path = out / TRACK.name / "leaderboard.json"
+    board = json.loads(path.read_text())
+    change(board)
+    path.write_text(json.dumps(board))
+    found = problems(out)
+    assert len(found) == 1
+    assert message in found[0]
+    assert "leaderboard build" in found[0]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[" * 10**5, b"[]", b"3", b'{"rows": 1}', b"\xff"])
+def test_a_leaderboard_that_is_none_is_one_line(out: Path, content: bytes | None) -> None:
+    path = out / TRACK.name / "leaderboard.json"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    (line,) = problems(out)
+    assert line.startswith(str(path))
+
+
+def test_a_board_that_is_not_built_yet_is_stale(out: Path, results: Path) -> None:
+    for seed in range(SEEDS):
+        write_cell(results, *made_cell("-/-/atomic", seed, options={"layout": {}}))
+    found = problems(out)
+    assert found
+    assert all("its pairs are not those of the 4 rows that have results (-/-/atomic)" in line for line in found)
+
+
+def test_tracks_are_the_folders_or_what_is_named(out: Path) -> None:
+    (out / "strange").mkdir()
+    tracks, lines = tracks_of(out, [])
+    assert [track.name for track in tracks] == ["demo"]
+    assert lines == [
+        f"{out / 'strange'}: no built-in track has that name. Give its file with --track FILE, or delete the folder"
+    ]
+    assert [track.name for track in tracks_of(out, ["smoke"])[0]] == ["smoke"]
+    for bad in ("../demo", "/etc", "demo/results", ""):
+        with pytest.raises(UserError, match="unknown track"):
+            tracks_of(out, [bad])
+    with pytest.raises(UserError, match="cannot read"):
+        tracks_of(out / "none", [])
+
+
+def test_the_command_lists_problems_and_exits_with_2(out: Path, results: Path) -> None:
+    """The data is made up, so level two has something to say too."""
+    path_of(results, SEARCH, 3).unlink()
+    ran = CliRunner().invoke(app, ["verify", "--out", str(out)])
+    assert ran.exit_code != 0
+    assert isinstance(ran.exception, UserError)
+    assert "problems in" in str(ran.exception)
+    lines = ran.stdout.splitlines()
+    assert any("lacks seed 3" in line for line in lines)
+    assert any("it says of its data sha256 dddd" in line for line in lines)
