@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, combinations
 from typing import Literal
 
@@ -38,7 +39,7 @@ class RowScores:
     by_seed: Mapping[int, Values]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: there a cached property could not keep what it found
 class ColumnTests:
     """All pairs of the R rows of one column; entry [a, b] of a matrix is about row a against row b.
 
@@ -52,9 +53,6 @@ class ColumnTests:
         difference: float64 (R, R), mean of a's paired observations minus mean of b's.
         seeds_ahead: int64 (R, R), in how many common seeds a's mean over the units is above b's.
         n_seeds: int64 (R, R), common seeds.
-        significant: bool (R, R), whether a is significantly better than b.
-        holding: bool (R, R), whether that holds over the seeds too: a was ahead in all common seeds but one at most,
-            of two or more.
         detectable: a difference that a test finds with the asked-for power, taking the largest standard deviation of
             paired differences in the column; None where there is none (m is 0, or n too small at any effect).
         critical_t: |t| that a test must exceed; None where m is 0.
@@ -69,10 +67,18 @@ class ColumnTests:
     difference: Matrix
     seeds_ahead: CountMatrix
     n_seeds: CountMatrix
-    significant: Mask
-    holding: Mask
     detectable: float | None
     critical_t: float | None
+
+    @cached_property
+    def significant(self) -> Mask:
+        """Bool (R, R), whether row a is significantly better than row b."""
+        return (self.p < self.alpha) & (self.difference > 0)
+
+    @cached_property
+    def holding(self) -> Mask:
+        """Bool (R, R), whether a beats b and was also ahead in all common seeds but one at most, of two or more."""
+        return self.significant & (self.n_seeds >= 2) & (self.seeds_ahead >= self.n_seeds - 1)
 
     def beats(self, a: int, b: int) -> bool:
         """Whether row a is significantly better than row b."""
@@ -152,7 +158,6 @@ def paired_tests(rows: Sequence[RowScores], alpha: float, power: float, unit: Un
         m, tested.p[:] = 0, np.nan
     else:
         detectable, critical_t = _correct(tested, n, alpha, power)
-    significant = (tested.p < alpha) & (tested.difference > 0)
     return ColumnTests(
         rows=tuple(row.name for row in rows),
         unit=unit,
@@ -163,8 +168,6 @@ def paired_tests(rows: Sequence[RowScores], alpha: float, power: float, unit: Un
         difference=tested.difference,
         seeds_ahead=tested.seeds_ahead,
         n_seeds=tested.n_seeds,
-        significant=significant,
-        holding=significant & (tested.n_seeds >= 2) & (tested.seeds_ahead >= tested.n_seeds - 1),
         detectable=detectable,
         critical_t=critical_t,
     )

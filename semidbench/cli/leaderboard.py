@@ -9,10 +9,19 @@ from typing import Annotated, Literal
 import typer
 
 from semidbench.cli.app import Out, Table, TrackName, app
+from semidbench.errors import UserError, one_line
+
+leaderboard_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Show a leaderboard, or build all of a folder's tables and its page. Needs no torch.",
+)
+app.add_typer(leaderboard_app, name="leaderboard")
 
 
-@app.command()
-def leaderboard(
+@leaderboard_app.command()
+def show(
     track: TrackName = "demo",
     out: Out = Path("semidbench-results"),
     format: Annotated[
@@ -28,17 +37,59 @@ def leaderboard(
     """Print the leaderboard of the results in OUT/TRACK. Needs no torch.
 
     \b
-    semidbench leaderboard --track demo --format md
-    semidbench leaderboard --out leaderboards   the project's own results
+    semidbench leaderboard show --track demo --format md
+    semidbench leaderboard show --out leaderboards   the project's own results
     """
     from rich.console import Console
 
     from semidbench import tables
-    from semidbench.leaderboards import leaderboard as build
+    from semidbench.leaderboards import leaderboard
     from semidbench.published import table_rows
 
-    board = build(track, out, unit=unit, rows=table_rows(table) if table else None)
+    board = leaderboard(track, out, unit=unit, rows=table_rows(table) if table else None)
     if format == "table":
         Console().print(tables.to_rich(board))
         return
     sys.stdout.write(tables.render(board, format))
+
+
+@leaderboard_app.command()
+def build(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder with a folder per track, and in each its results/.", file_okay=False)
+    ] = Path("leaderboards"),
+    track: Annotated[
+        list[str] | None,
+        typer.Option("--track", help="Only this track's tables: a name, or a track file of your own. May be repeated."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 2 if a file is not current.")] = False,
+) -> None:
+    """Build every table in OUT and the page OUT/index.html from the results. Same results, same bytes.
+
+    A track's results stand in OUT/TRACK/results. The page shows all tracks, whatever --track says.
+
+    \b
+    semidbench leaderboard build
+    semidbench leaderboard build --check
+    semidbench leaderboard build --out my-results --track my-track.toml
+    """
+    from semidbench.build import build as render
+    from semidbench.build import stale, write
+
+    made = render(out, track or ())
+    wrong = stale(made)
+    if check:
+        for path, what in wrong.items():
+            print(f"{what}: {one_line(path)}")
+        if wrong:
+            raise UserError(
+                f"{len(wrong)} of the files in {out} are not what its results give: run `semidbench leaderboard build "
+                f"--out {out}`, delete what should not be there, and commit"
+            )
+        print(f"{len(made.files)} files in {out} are what its results give")
+        return
+    for path in write(made):
+        print(f"wrote {path}")
+    for path in made.strange:
+        print(f"should not be there: {one_line(path)}")
+    print(f"{len(made.files)} files in {out} are what its results give")
