@@ -130,14 +130,20 @@ def _hostile_row(row: Row, name: str) -> Row:
 
 
 def many_rows(few: Ledger, n: int) -> Ledger:
-    """A ledger of `n` schemes, which repeat those of a smaller one under other names, with tests of their own."""
+    """A ledger of `n` schemes, which repeat those of a smaller one under other names, with tests of their own.
+
+    Every third row is far ahead in its first seed of three, so that its lead is significant and does not hold.
+    """
     board = few.board
     rows = tuple(
         replace(row, number=i + 1, name=f"embedder-{i}[ratio={i}:1]/quantizer/layout")
         for i, row in zip(range(n), cycle(board.rows), strict=False)
     )
     rng = np.random.default_rng(0)
-    scores = [RowScores(row.name, {seed: rng.random(40) + i / 100 for seed in range(2)}) for i, row in enumerate(rows)]
+    scores = [
+        RowScores(row.name, {seed: rng.random(40) + i / 100 + (seed == 0 and i % 3 == 0) for seed in range(3)})
+        for i, row in enumerate(rows)
+    ]
     tests = paired_tests(scores, board.track.evaluation.alpha, board.track.evaluation.power)
     columns = tuple(replace(column, tests=tests) for column in board.columns)
     return judge(replace(board, rows=rows, columns=columns))

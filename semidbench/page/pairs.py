@@ -73,17 +73,18 @@ def _base64(values: NDArray[Any]) -> str:
 
 def wins_grid(board: Leaderboard) -> Grid:
     """By row and column, the numbers of the rows that it beats; in parentheses where that does not hold."""
+    wins = [(column.tests.significant, column.tests.holding) for column in board.columns]
     rows = tuple(
-        (Cell(str(row.number)), Cell(row.name), *(Cell(_spans(column.tests, i)) for column in board.columns))
+        (Cell(str(row.number)), Cell(row.name), *(Cell(_spans(beats[i], holds[i])) for beats, holds in wins))
         for i, row in enumerate(board.rows)
     )
     return Grid("Who beats whom", ("#", "Scheme", *map(column_name, board.columns)), rows)
 
 
-def _spans(tests: ColumnTests, row: int) -> str:
+def _spans(beats: NDArray[np.bool_], holds: NDArray[np.bool_]) -> str:
     """`1-3, (5), 7`: runs of neighbours that are alike."""
-    beaten = np.flatnonzero(tests.significant[row]).tolist()
-    alike = groupby(enumerate(beaten), key=lambda at: (at[1] - at[0], bool(tests.holding[row, at[1]])))
+    beaten = np.flatnonzero(beats).tolist()
+    alike = groupby(enumerate(beaten), key=lambda at: (at[1] - at[0], bool(holds[at[1]])))
     return ", ".join(_span([i + 1 for _, i in run], holds) for (_, holds), run in alike) or "–"
 
 
@@ -102,7 +103,7 @@ def listed_pairs(board: Leaderboard) -> tuple[Grid, ...]:
 
 
 def _lines(board: Leaderboard, column: Column) -> Iterator[tuple[Cell, ...]]:
-    tests = column.tests
+    tests, holding = column.tests, column.tests.holding
     names = [f"{row.number} {row.name}" for row in board.rows]
     for a, b in np.argwhere(tests.significant).tolist():
         yield (
@@ -111,7 +112,7 @@ def _lines(board: Leaderboard, column: Column) -> Iterator[tuple[Cell, ...]]:
             Cell(f"{tests.difference[a, b]:.3f}"),
             Cell(f"{tests.p[a, b]:.1e}"),
             Cell(f"{tests.seeds_ahead[a, b]}/{tests.n_seeds[a, b]}"),
-            Cell("yes" if tests.holding[a, b] else "no"),
+            Cell("yes" if holding[a, b] else "no"),
         )
 
 
