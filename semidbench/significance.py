@@ -28,6 +28,7 @@ Mask = NDArray[np.bool_]
 
 # Scores are fractions of whole cases; a spread below this is rounding.
 _NO_SPREAD = 1e-12
+_LARGEST_EFFECT = 10.0  # of a test, in standard deviations
 _AT_ONCE = 2**17  # differences tested in one go: 1 MiB of them stays in a processor's cache
 
 
@@ -126,12 +127,12 @@ def ordered_pairs(tests: ColumnTests) -> Pairs:
 
 
 def paired_tests(rows: Sequence[RowScores], alpha: float, power: float, unit: Unit = "case") -> ColumnTests:
-    """Test every pair of rows over their common seeds (Student's t by scipy.special; pingouin.multicomp, bonf).
+    """Test every pair of rows over their common seeds (Student's t and its power by scipy).
 
     Args:
         rows: R rows scored on the same n units (semidbench.metrics.unit_means).
         alpha: family-wise level.
-        power: for the smallest detectable difference (pingouin.power_ttest).
+        power: for the smallest detectable difference.
         unit: "case" pairs the units, averaged over seeds; "seed" pairs the seeds' means over the units.
 
     Raises:
@@ -254,16 +255,35 @@ def _p_values(differences: Matrix) -> tuple[Values, Values]:
 
 def _correct(tested: _Tested, n: int, alpha: float, power: float) -> tuple[float | None, float]:
     """Correct the p-values in place; the smallest detectable difference, and the critical |t|."""
-    import pingouin as pg
-    from scipy import stats
-
     above = np.triu_indices(len(tested.p), 1)
-    corrected = pg.multicomp(tested.p[above], alpha=alpha, method="bonf")[1]
-    tested.p[above] = tested.p.T[above] = corrected
-    m, spread = len(corrected), float(tested.spread.max())
-    effect = float(pg.power_ttest(d=None, n=n, power=power, alpha=alpha / m, contrast="paired"))
-    detectable = effect * spread if np.isfinite(effect) and spread > _NO_SPREAD else None
-    return detectable, float(stats.t.ppf(1 - alpha / m / 2, n - 1))
+    m, spread = len(above[0]), float(tested.spread.max())
+    tested.p[above] = tested.p.T[above] = np.minimum(m * tested.p[above], 1)
+    critical_t = _critical_t(n, alpha / m)
+    effect = _detectable_effect(n, critical_t, power)
+    return (effect * spread if effect is not None and spread > _NO_SPREAD else None), critical_t
+
+
+def _critical_t(n: int, alpha: float) -> float:
+    """|t| that a two-sided test of n paired differences must exceed."""
+    from scipy.special import stdtrit
+
+    return float(-stdtrit(n - 1, alpha / 2))
+
+
+def _detectable_effect(n: int, critical_t: float, power: float) -> float | None:
+    """A mean difference that a paired t-test finds with that power, in standard deviations; None above 10 of them.
+
+    t is then noncentral with n - 1 degrees of freedom and noncentrality effect * sqrt(n), as in pingouin.power_ttest.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct
+
+    def lacking(effect: float) -> float:
+        shift = effect * np.sqrt(n)
+        above, below = nct.sf(critical_t, n - 1, shift), nct.cdf(-critical_t, n - 1, shift)
+        return float(power - above - np.nan_to_num(below))  # far from 0 the lower tail is NaN in scipy, and nothing
+
+    return float(brentq(lacking, 0, _LARGEST_EFFECT)) if lacking(_LARGEST_EFFECT) < 0 else None
 
 
 def _common_seeds(a: RowScores, b: RowScores) -> tuple[int, ...]:

@@ -123,6 +123,19 @@ def test_the_detectable_difference_has_the_power_asked_for() -> None:
     assert power == pytest.approx(POWER, abs=1e-6)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 58, 973])
+@pytest.mark.parametrize("m", [1, 21, 19_900])
+def test_the_detectable_difference_is_pingouin_s(n: int, m: int) -> None:
+    noise = np.random.default_rng(n).standard_normal((2, n))
+    rows = [RowScores(str(i), {0: noise[i % 2] * (i + 1)}) for i in range(2)]
+    found = paired_tests(rows, ALPHA / m, POWER)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells nothing more than NaN does
+        effect = pg.power_ttest(n=n, power=POWER, alpha=ALPHA / m, contrast="paired")
+    spread = np.std(noise[0] - 2 * noise[1], ddof=1)
+    assert found.detectable == (pytest.approx(effect * spread, rel=1e-9) if np.isfinite(effect) else None)
+
+
 def test_seeds_ahead_and_holding() -> None:
     noise = [np.random.default_rng(seed).random(len(UNITS)) * 0.1 for seed in range(4)]
     base = RowScores("base", dict(enumerate(noise)))
