@@ -1,53 +1,82 @@
-"""What to check and to run of the plugin in a folder: a line `method KIND NAME` or `row SCHEME` each.
+"""What to check and to run of the plugins in some folders: `plugin_rows.py TRACK FOLDER...`.
 
-A method's rows are those of the published tables that have it, or else the smoke track's first row with the method in
-its place. A method that needs options cannot be tried by name alone; standard error says so.
+Prints a line `KIND NAME` for each method to check, and writes to TRACK a track file: `smoke`, with the plugins' schemes
+as its rows and their rankers as its references. A method's schemes are those of the published tables that have it, or
+else the first row of `smoke` with the method in its place. A method that needs options cannot be tried by name alone;
+standard error says so. A plugin that is not installed, does not load or registers nothing ends this with exit code 1.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from inspect import Parameter, signature
 from pathlib import Path
 
 from semidbench.errors import UserError
-from semidbench.options import effective_options
 from semidbench.published import table_rows
-from semidbench.registry import KINDS, Registered, load_registry
+from semidbench.registry import KINDS, Registered, Registry, load_registry
 from semidbench.scheme import Scheme, parse_scheme
 from semidbench.track import load_track
 
 
-def main(folder: Path) -> None:
-    """Print the lines for the distribution whose pyproject.toml is in `folder`."""
-    name = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]["name"]
-    methods = [one for kind in KINDS for one in load_registry().methods[kind].values() if one.distribution == name]
-    if not methods:
-        print(f"{name}: not installed here, or it registers no method; not checked", file=sys.stderr)
-    rows: dict[str, None] = {}
-    for method in methods:
-        try:
-            rows |= dict.fromkeys(rows_with(method))
-            print(f"method {method.kind} {method.name}")
-        except UserError as error:
-            print(f"{method.kind} {method.name} of {name}: {error}; not checked", file=sys.stderr)
-    for row in rows:
-        print(f"row {row}")
+def main(track: Path, folders: Sequence[Path]) -> None:
+    """Print the methods, and write the track file if there is a row to run."""
+    registry = load_registry()
+    schemes: dict[str, None] = {}
+    rankers: dict[str, None] = {}
+    for folder in folders:
+        for method in methods_of(registry, folder):
+            factory = method.load()
+            if needed := options_needed(factory):
+                print(f"{method.kind} {method.name} needs {', '.join(needed)}; not checked", file=sys.stderr)
+                continue
+            print(f"{method.kind} {method.name}")
+            if method.kind == "ranker":
+                rankers[method.name] = None
+            else:
+                schemes |= dict.fromkeys(rows_with(method, factory))
+    if schemes or rankers:
+        track.write_text(smoke_with(list(schemes), list(rankers)), "utf-8")
 
 
-def rows_with(method: Registered) -> list[str]:
-    """Schemes that the method is part of; none for a ranker, which stands under every table of a plain run.
+def methods_of(registry: Registry, folder: Path) -> list[Registered]:
+    """The methods of the distribution whose pyproject.toml is in `folder`.
 
     Raises:
-        UserError: the method cannot be loaded, or needs options.
+        UserError: there are none.
     """
-    if method.kind == "ranker":
-        return []
+    name = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]["name"]
+    methods = [
+        one for kind in KINDS for one in registry.methods[kind].values() if normal(one.distribution) == normal(name)
+    ]
+    wrong = [line for line in registry.problems if re.search(rf"(?<![\w-]){normal(name)}(?![\w-])", normal(line))]
+    if wrong or not methods:
+        raise UserError(f"{folder}: {'; '.join(wrong) or f'{name} is not installed here, or registers no method'}")
+    return methods
+
+
+def normal(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def options_needed(factory: object) -> list[str]:
+    """The options that a method has no values for by itself."""
+    variable = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    parameters = signature(factory).parameters.values()  # type: ignore[arg-type]
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in variable]
+
+
+def rows_with(method: Registered, factory: object) -> list[str]:
+    """Schemes that the method is part of."""
     published = [row for row in table_rows("all") if method.name in parts(parse_scheme(row))[method.kind]]
     if published:
         return published
-    factory = method.load()
-    effective_options(factory, method.name, {}, {})
     pattern = parse_scheme(load_track("smoke").plan.rows[0])
     named = {kind: "+".join(names) for kind, names in parts(pattern).items()} | {method.kind: method.name}
     if method.kind == "layout":
@@ -64,5 +93,19 @@ def parts(scheme: Scheme) -> dict[str, list[str]]:
     }
 
 
+def smoke_with(rows: list[str], references: list[str]) -> str:
+    """The track file of `smoke` with another plan, and a name of its own."""
+    text = files("semidbench").joinpath("tracks/smoke.toml").read_text("utf-8")
+    given = {"name": "smoke-of-plugins", "rows": rows, "references": references}
+    for key, value in given.items():
+        text, count = re.subn(rf"^{key} = .*$", lambda _, k=key, v=value: f"{k} = {json.dumps(v)}", text, flags=re.M)
+        if count != 1:
+            raise UserError(f"tracks/smoke.toml has {count} lines {key!r}, not one")
+    return text
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]), [Path(folder) for folder in sys.argv[2:]])
+    except UserError as error:
+        sys.exit(f"error: {error}")

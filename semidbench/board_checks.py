@@ -1,4 +1,7 @@
-"""The results of one leaderboard held against each other: rows are complete, there once, and made on the same data."""
+"""The results of one leaderboard held against each other.
+
+Rows are complete, there once and made on the same data, and none is a copy of another.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -35,24 +37,40 @@ class Filed:
     case_hashes: Mapping[Task, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong between results.
+
+    Attributes:
+        path: of a result, or the folder where one is missing.
+        kind: what is wrong, without what other results can change: the line counts them.
+        text: a line for the user.
+    """
+
+    path: Path
+    kind: str
+    text: str
+
+
 def cases_hash(units: NDArray[np.integer], head: NDArray[np.bool_]) -> str:
     """A hash of test cases, not of where a row placed them: units and groups, (Q,) each, in order."""
     return hashlib.sha256(units.astype("<i4").tobytes() + head.astype("u1").tobytes()).hexdigest()
 
 
-def board_problems(filed: Sequence[Filed], track: Track) -> list[str]:
-    """All that is wrong between the results of one leaderboard, a line each."""
+def board_problems(filed: Sequence[Filed], track: Track) -> list[Problem]:
+    """All that is wrong between the results of one leaderboard."""
     rows: dict[tuple[Kind, str], list[Filed]] = {}
     for each in filed:
         rows.setdefault((each.cell.kind, each.cell.name), []).append(each)
     return [
         *_mixtures(filed),
-        *(line for (_, name), row in sorted(rows.items()) for line in _row_problems(name, row, track)),
+        *(one for (_, name), row in sorted(rows.items()) for one in _row_problems(name, row, track)),
         *_repeated_rows([row for _, row in sorted(rows.items())]),
+        *_copies(filed),
     ]
 
 
-def _mixtures(filed: Sequence[Filed]) -> Iterator[str]:
+def _mixtures(filed: Sequence[Filed]) -> Iterator[Problem]:
     """Results that were made on other data than most."""
     for what, of in _SHARED:
         values = Counter(of(each) for each in filed)
@@ -60,9 +78,11 @@ def _mixtures(filed: Sequence[Filed]) -> Iterator[str]:
             (usual, count), *_ = values.most_common()
             for each in filed:
                 if of(each) != usual:
-                    yield (
+                    yield Problem(
+                        each.path,
+                        what,
                         f"{each.path}: its {what} {_short(of(each))}, and {count} other results have "
-                        f"{_short(usual)}. A table is of one: run the cell again as the others were"
+                        f"{_short(usual)}. A table is of one: run the cell again as the others were",
                     )
 
 
@@ -79,33 +99,32 @@ def _short(value: str) -> str:
     return value if len(value) <= 70 else f"{value[:67]}..."
 
 
-def _row_problems(name: str, row: Sequence[Filed], track: Track) -> Iterator[str]:
-    """The seeds of a row: the right ones, with equal options, and no two with the same rankings."""
+def _row_problems(name: str, row: Sequence[Filed], track: Track) -> Iterator[Problem]:
+    """The seeds of a row: the right ones, with equal options."""
     wanted, seeds = range(track.submission.seeds), sorted(each.cell.seed for each in row)
     folder = row[0].path.parent
     if missing := [seed for seed in wanted if seed not in seeds]:
-        yield (
+        yield Problem(
+            folder,
+            f"{name} lacks{_listed(missing)}",
             f"{folder}: row {name!r} lacks seed{_listed(missing)}; track {track.name} asks for seeds 0 to "
-            f"{wanted[-1]}. Run and submit those too, or delete the row's files"
+            f"{wanted[-1]}. Run and submit those too, or delete the row's files",
         )
     if extra := [seed for seed in seeds if seed not in wanted]:
-        yield (
+        yield Problem(
+            folder,
+            f"{name} has{_listed(extra)} too many",
             f"{folder}: row {name!r} has seed{_listed(extra)} beyond the 0 to {wanted[-1]} that track {track.name} "
-            "asks for. Delete those files"
+            "asks for. Delete those files",
         )
     for each in row[1:]:
         if each.cell.options != row[0].cell.options:
-            yield (
+            yield Problem(
+                each.path,
+                "options",
                 f"{each.path}: row {name!r} ran with other options than its seed {row[0].cell.seed} "
-                f"({_difference(each.cell, row[0].cell)}). Run all of its seeds with the same"
+                f"({_difference(each.cell, row[0].cell)}). Run all of its seeds with the same",
             )
-    if row[0].cell.kind == "scheme":  # a ranker may well be the same for every seed
-        for a, b in combinations(row, 2):
-            if a.cell.rankings_sha256 == b.cell.rankings_sha256:
-                yield (
-                    f"{b.path}: seeds {a.cell.seed} and {b.cell.seed} of {name!r} have the very same rankings: one "
-                    "is a copy. Run both again"
-                )
 
 
 def _listed(seeds: Sequence[int]) -> str:
@@ -117,7 +136,7 @@ def _difference(a: CellResult, b: CellResult) -> str:
     return _short("; ".join(f"{part}: {a.options.get(part)} and {b.options.get(part)}" for part in parts))
 
 
-def _repeated_rows(rows: Sequence[Sequence[Filed]]) -> Iterator[str]:
+def _repeated_rows(rows: Sequence[Sequence[Filed]]) -> Iterator[Problem]:
     """Rows under two names whose methods and effective options are the same."""
     first: dict[str, Filed] = {}
     for row in rows:
@@ -128,8 +147,45 @@ def _repeated_rows(rows: Sequence[Sequence[Filed]]) -> Iterator[str]:
             continue  # which is said of the cell
         same = json.dumps([cell.kind, methods, cell.options], sort_keys=True)
         if same in first:
-            yield (
+            yield Problem(
+                row[0].path,
+                "a row again",
                 f"{row[0].path}: {cell.name!r} is the row {first[same].cell.name!r} again, with the same methods and "
-                "options. Delete the files of one"
+                "options. Delete the files of one",
             )
         first.setdefault(same, row[0])
+
+
+def _copies(filed: Sequence[Filed]) -> Iterator[Problem]:
+    """Results that are another's under a new name or seed: the same rankings, or the same placements."""
+    for what in ("rankings", "placements"):
+        alike: dict[str, list[Filed]] = {}
+        for each in sorted(filed, key=lambda each: (each.cell.name, each.cell.seed)):
+            alike.setdefault(getattr(each.cell, f"{what}_sha256"), []).append(each)
+        for group in alike.values():
+            for each in group[1:]:
+                first = next((one for one in group if one is not each and not _may_be_alike(one, each)), None)
+                if first and (what == "rankings" or first.cell.rankings_sha256 != each.cell.rankings_sha256):
+                    yield Problem(each.path, f"{what} twice", f"{each.path}: {_said(first.cell, each.cell, what)}")
+
+
+def _may_be_alike(a: Filed, b: Filed) -> bool:
+    """Whether a run can give the two the same lists.
+
+    A ranker without randomness gives the same for every seed. Schemes whose methods come to the same IDs, such as
+    multi-task[ratio=1:0] and search, train the same generator from the same seed.
+    """
+    mine, other = a.cell, b.cell
+    if mine.kind == "ranker" and other.kind == "ranker":
+        return mine.name == other.name
+    parts = ("kind", "seed", "ids", "id_table_sha256", "rankings_sha256", "placements_sha256")
+    return all(getattr(mine, part) == getattr(other, part) for part in parts)
+
+
+def _said(a: CellResult, b: CellResult, what: str) -> str:
+    if a.name == b.name:
+        return f"seeds {a.seed} and {b.seed} of {a.name!r} have the very same {what}: one is a copy. Run both again"
+    return (
+        f"{b.name!r} seed {b.seed} has the very same {what} as {a.name!r} seed {a.seed}, as only schemes with the same "
+        "IDs can, from the same seed. One is a copy: run both again"
+    )

@@ -13,12 +13,13 @@ from pathlib import Path
 from semidbench import compare, tables
 from semidbench.claims import Ledger, judge
 from semidbench.errors import UserError
-from semidbench.leaderboards import leaderboard, results_folder
+from semidbench.leaderboards import leaderboard, no_results, results_folder
 from semidbench.page import render_page
 from semidbench.results import write_atomically
 from semidbench.track import Track, built_in_tracks, load_track
 
 PAGE = "index.html"
+RESULTS = "results"  # the folder in each track's folder that all else is made from
 _FIRST, _LAST = ("paper", "ml-small", "demo"), ("smoke",)
 
 
@@ -49,7 +50,11 @@ def build(out: Path, tracks: Sequence[str] = ()) -> Built:
     missing = [track.name for track in named if not results_folder(track.name, out).is_dir()]
     if missing:
         raise UserError(f"{results_folder(missing[0], out)} is not there: `semidbench submit` puts results into it")
-    ledgers = [judge(leaderboard(track, out)) for track in tracks_with_results(out, named)]
+    tracks_there = tracks_with_results(out, named)
+    for folder in (results_folder(track.name, out) for track in tracks_there):
+        if not any(folder.glob("*.json")):
+            raise UserError(no_results(folder))
+    ledgers = [judge(leaderboard(track, out)) for track in tracks_there]
     wanted = {track.name for track in named} or {ledger.board.track.name for ledger in ledgers}
     built = [ledger for ledger in ledgers if ledger.board.track.name in wanted]
     files = {path: text for ledger in built for path, text in _tables(ledger, out).items()}
@@ -64,7 +69,8 @@ def tracks_with_results(out: Path, named: Sequence[Track] = ()) -> list[Track]:
         UserError: none has, or one is neither built in nor named.
     """
     known = {track.name: track for track in named}
-    folders = sorted(path.parent.name for path in out.glob("*/results") if path.is_dir())
+    found = (path for path in out.glob(f"*/{RESULTS}") if path.is_dir() and not path.parent.is_symlink())
+    folders = sorted(path.parent.name for path in found)
     if not folders:
         raise UserError(f"no results in {out}: `semidbench submit` puts some into it")
     for name in folders:
@@ -84,19 +90,23 @@ def _tables(ledger: Ledger, out: Path) -> dict[Path, str]:
 
 
 def _strange(out: Path, files: Collection[Path]) -> Iterator[Path]:
-    """What stands in the tracks' folders beside their files and results, and tables without results."""
-    for folder in sorted({path.parent for path in files} - {out}):
-        yield from sorted(path for path in folder.iterdir() if path not in files and path.name != "results")
-    for path in sorted(out.glob("*/leaderboard.*")):
-        if path not in files and not (path.parent / "results").is_dir():
+    """What stands in `out` beside the page and the tracks' folders, or in these beside their files and results."""
+    for path in sorted(out.iterdir()):
+        if path not in files and (path.is_symlink() or not (path / RESULTS).is_dir()):
             yield path
+    for folder in sorted({path.parent for path in files} - {out}):
+        for path in sorted(folder.iterdir()):
+            if path not in files and (path.name != RESULTS or path.is_symlink()):
+                yield path
 
 
 def stale(built: Built) -> dict[Path, str]:
     """What is wrong with each file or folder that is not as it should be, by its path, in the order of the paths."""
     wrong = dict.fromkeys(built.strange, "should not be there")
     for path, content in built.files.items():
-        if not path.is_file():
+        if path.is_symlink():
+            wrong[path] = "a link"
+        elif not path.is_file():
             wrong[path] = "missing"
         elif path.read_bytes() != content:
             wrong[path] = "stale"
@@ -104,7 +114,7 @@ def stale(built: Built) -> dict[Path, str]:
 
 
 def write(built: Built) -> list[Path]:
-    """Write the files that are missing or stale; which."""
+    """Write the files that are missing, stale or links; which."""
     changed = [path for path, what in stale(built).items() if what != "should not be there"]
     for path in changed:
         write_atomically(path, built.files[path])

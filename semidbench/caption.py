@@ -29,7 +29,7 @@ def short_caption(board: Leaderboard) -> list[str]:
     return [
         *provisional_warning(board),
         f"Track {board.track.name}, version {board.track.version}, {board.split} split; {seeds_line(board)}. "
-        "Mean, and standard deviation over seeds beneath. Bold: best; underlined: second.",
+        "Mean, and standard deviation over seeds beneath. Bold: best; underlined: second. #: row number, not rank.",
         _CROWDED if superscripts_crowd(board) else tests[0],
         *details,
         "Beneath the rule: reference rows, not tested. leaderboard.md says which differences hold over the seeds and "
@@ -88,7 +88,7 @@ def _numbers(board: Leaderboard) -> list[str]:
         f"Track {board.track.name}, version {board.track.version}, {board.split} split; {seeds_line(board)}.",
         data_line(board),
         f"R@{rule.primary} counts items. Mean ± standard deviation over seeds (ddof 1; a dash for a single seed). "
-        "Bold: the best scheme of a column; underlined: the second.",
+        "Bold: the best scheme of a column; underlined: the second. #: the row's number, not its rank.",
         f"Head: cases whose target is one of the {100 * rule.head_share:.4g}% of items with the most training "
         "interactions (rounded up, ties by item number); Torso: the others; All is their mean, weighted by their test "
         "items or users.",
@@ -97,14 +97,23 @@ def _numbers(board: Leaderboard) -> list[str]:
 
 
 def data_line(board: Leaderboard) -> str:
-    """The dataset's hash, counts and ceiling."""
+    """The dataset's hash and counts, and its ceiling where it has one."""
     facts = board.dataset
     return (
         f"Data {facts.sha256[:12]}: {facts.items:,} items ({facts.load:.2f} per possible ID), {facts.users:,} users, "
         f"{facts.train_interactions:,} training interactions, {facts.train_queries:,} training and "
-        f"{facts.test_queries:,} held-out queries; {100 * facts.shared_query_share:.1f}% of the held-out queries "
-        f"were written for several items, so no ranking by the text alone can exceed a search "
-        f"R@{board.track.evaluation.primary} of {facts.query_recall_ceiling:.3f}."
+        f"{facts.test_queries:,} held-out queries{_ceiling(board)}."
+    )
+
+
+def _ceiling(board: Leaderboard) -> str:
+    """What queries that were written for several items leave to reach; nothing where that is all there is."""
+    facts, reached = board.dataset, f"{board.dataset.query_recall_ceiling:.3f}"
+    if reached == "1.000":
+        return ""
+    return (
+        f"; {100 * facts.shared_query_share:.1f}% of the held-out queries were written for several items, so no "
+        f"ranking by the text alone can exceed a search R@{board.track.evaluation.primary} of {reached}"
     )
 
 
@@ -128,7 +137,7 @@ def _tests(board: Leaderboard) -> list[str]:
     superscripts = "how many schemes" if superscripts_count(board) else "numbers of the schemes that"
     lines = [
         f"Superscripts: {superscripts} the row beats significantly, by two-sided paired Student's t-tests (scipy) at "
-        f"alpha = {rule.alpha:g}, Bonferroni-corrected (pingouin) over the m pairs of schemes in the column. "
+        f"alpha = {rule.alpha:g}, Bonferroni-corrected over the m pairs of schemes in the column. "
         "Pairs of schemes with different seeds are compared over their common seeds. n: paired observations; d: the "
         f"smallest difference found with power {rule.power:g}, from the largest standard deviation of paired "
         "differences in the column; t: the |t| to exceed.",

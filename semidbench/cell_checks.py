@@ -18,6 +18,8 @@ from semidbench.api import TASKS, Task
 from semidbench.cases import Cases
 from semidbench.contracts import MAX_LEVELS
 from semidbench.errors import UserError
+from semidbench.imported_ids import imported_part
+from semidbench.provenance_checks import provenance_problems
 from semidbench.results import CellResult, protocol_sha256
 from semidbench.scheme import Method, parse_method, parse_scheme
 from semidbench.track import Track
@@ -27,6 +29,7 @@ def cell_problems(cell: CellResult, cases: Mapping[Task, Cases], track: Track) -
     """All that is wrong with a result, one sentence each."""
     return [
         *_protocol_problems(cell, track),
+        *provenance_problems(cell),
         *_name_problems(cell, track),
         *_id_problems(cell),
         *(f"{task}: {what}" for task in TASKS for what in _placement_problems(cell, task, cases[task], track)),
@@ -84,6 +87,9 @@ def _name_problems(cell: CellResult, track: Track) -> Iterator[str]:
     except UserError as error:
         yield f"its name is none of a {cell.kind}: {error}"
         return
+    imported = imported_part(cell.name) if cell.kind == "scheme" else None
+    if imported and not (cell.id_table_sha256 or "").startswith(imported[1]):
+        yield f"it ran with other IDs ({cell.id_table_sha256}) than those of sha256 {imported[1]} that its name says"
     if canonical != cell.name:
         yield f"its name is written {canonical!r}, not {cell.name!r}"
     above = {part.partition(" > ")[0] for part in cell.options}

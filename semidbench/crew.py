@@ -20,6 +20,7 @@ from semidbench.jobs import Job, next_job
 from semidbench.plugin_limits import Limits
 from semidbench.programs import Heard, Program
 from semidbench.progress import Reporter, Work
+from semidbench.resolve import Resolved, as_json
 from semidbench.track import Track
 
 _KEPT = "Finished stages are kept: the same command goes on from there"
@@ -29,7 +30,8 @@ _KEPT = "Finished stages are kept: the same command goes on from there"
 class Setup:
     """What workers open their bench with, as `open_bench` does, and the folder of the results.
 
-    `inputs` is the `identity` of the bench that the jobs were planned with.
+    `inputs` is the `identity` of the bench that the jobs were planned with, `rows` are theirs: a worker imports no
+    plugin to find them.
     """
 
     track: Track
@@ -40,12 +42,14 @@ class Setup:
     folder: Path
     inputs: dict[str, str]
     limits: Limits
+    rows: tuple[Resolved, ...]
 
     def as_json(self) -> dict[str, Any]:
         """For a worker's first order."""
         paths = {"data": self.data and str(self.data), "store": str(self.store), "folder": str(self.folder)}
+        rows = [as_json(row) for row in self.rows]
         named = {"split": self.split, "device": self.device, "inputs": self.inputs, "limits": asdict(self.limits)}
-        return {"track": self.track.model_dump(mode="json"), **named, **paths}
+        return {"track": self.track.model_dump(mode="json"), "rows": rows, **named, **paths}
 
 
 @dataclass(slots=True)

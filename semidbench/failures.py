@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from semidbench.plugin_call import PluginFailure
-from semidbench.plugin_trace import shortened
+from semidbench.plugin_trace import shortened, without_addresses
 from semidbench.results import slug, write_atomically
 from semidbench.store import Make, RunStage, Stage, key_hash
 
@@ -22,7 +22,7 @@ class Failure:
 
     Attributes:
         row: name of the scheme or ranker.
-        stage: "embed", "assign IDs" or "rank".
+        stage: "build", "embed", "assign IDs" or "rank".
         told: one line that names the method and says what happened.
         trace: where, in the plugin's own code.
         said: what its process printed.
@@ -65,23 +65,24 @@ def record(one: Failure, results: Path) -> None:
 
 
 def forget(row: str, seed: int, results: Path) -> None:
-    """Remove the report of a cell that is finished now."""
-    path = _path(row, seed, results)
-    path.unlink(missing_ok=True)
-    if path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
+    """Remove the report of a cell that is finished now. The folder stays: another process may be writing to it."""
+    _path(row, seed, results).unlink(missing_ok=True)
 
 
 def summary(failures: Sequence[Failure], results: Path) -> str:
-    """The end of a run: a line for each cell, under those that failed alike where, and the folder of the reports."""
+    """The end of a run: a line for each cell, a row's seeds together, and the folder of the reports.
+
+    Where several failed alike stands once, under their lines.
+    """
+    rows = list(dict.fromkeys(one.row for one in failures))
     alike: dict[tuple[str, str], list[Failure]] = {}
-    for one in failures:
-        alike.setdefault((one.told, one.trace), []).append(one)
+    for one in sorted(failures, key=lambda each: (rows.index(each.row), each.seed)):
+        alike.setdefault((without_addresses(one.told), without_addresses(one.trace)), []).append(one)
     lines: list[str] = []
-    for (_, trace), group in alike.items():
+    for group in alike.values():
         lines += [f"failed: {one.line}{_older(one, results)}" for one in group]
-        lines += [f"    {line}" for line in shortened(trace, _SCREEN).splitlines()]
-    return "\n".join([*lines, f"What the plugins printed: {results.parent / FOLDER}/"])
+        lines += [f"    {line}" for line in shortened(group[0].trace, _SCREEN).splitlines()]
+    return "\n".join([*lines, f"Full reports: {results.parent / FOLDER}/"])
 
 
 def tried_once(stage: RunStage) -> RunStage:

@@ -15,7 +15,8 @@ from semidbench.device import held_threads, pick_device
 from semidbench.errors import UserError
 from semidbench.progress import Silent
 from semidbench.registry import load_registry
-from semidbench.resolve import ResolvedScheme, resolve_scheme
+from semidbench.resolve import ResolvedScheme, Wanted
+from semidbench.resolver_process import resolve_apart, resolved
 from semidbench.results import protocol_sha256
 from semidbench.store import Unfinished, default_store
 from semidbench.track import load_track
@@ -75,13 +76,14 @@ def find_cell(
     """
     if seed < 0:
         raise UserError(f"seed must not be negative: {seed}")
-    chosen, registry = load_track(track), load_registry()
-    if "/" not in scheme and scheme.split("[")[0] in registry.methods["ranker"]:
+    chosen = load_track(track)
+    if "/" not in scheme and scheme.split("[")[0] in load_registry().methods["ranker"]:
         raise UserError(
             f"{scheme} is a ranker: it has no IDs, and of its rankings a run keeps where each target stands "
             "(the Parquet beside its result), not the lists. Name a scheme, such as content/rq-kmeans/shared"
         )
-    row = resolve_scheme(registry, scheme, chosen)
+    (row,) = resolved(resolve_apart(chosen, [Wanted("scheme", scheme)]))
+    assert isinstance(row, ResolvedScheme)
     with held_threads(chosen.threads):
         bench = open_bench(chosen, split, data, cache or default_store(), pick_device(device), Silent().progress)
     return FinishedCell(replace(bench, gpus=gpus).looking(), row, seed)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -140,13 +140,29 @@ def _header(metadata: Mapping[bytes, bytes], source: str) -> Any:
             f"{source} is a Parquet file, but no semidbench export of IDs (its metadata lacks {_KEY.decode()}). "
             'Write IDs made elsewhere as JSON: {"0": ["<a_12>", "<b_5>"], ...}'
         )
-    header = json.loads(metadata[_KEY])
+    try:
+        header = json.loads(metadata[_KEY])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its {_KEY.decode()} is no JSON") from error
+    if not isinstance(header, dict) or "format" not in header:
+        raise ValueError(f"its {_KEY.decode()} is no object with a `format`")
     if header["format"] != VERSION:
         raise UserError(
             f"{source} has format {one_line(header['format'])[:20]}, this semidbench reads {VERSION}: "
             "export the IDs again, or use the semidbench that wrote them"
         )
+    for task in TASKS:
+        of = header.get(task)
+        slots, sizes = (of.get("slots"), of.get("sizes")) if isinstance(of, dict) else (None, None)
+        if not (_all_of(slots, str) and _all_of(sizes, int) and len(slots) == len(sizes)):
+            raise ValueError(f"{task}.slots and {task}.sizes of its {_KEY.decode()} are no names and as many numbers")
+    if not isinstance(header.get("id_table_sha256"), str) or not isinstance(header.get("made_by"), dict):
+        raise ValueError(f"its {_KEY.decode()} lacks id_table_sha256, a text, or made_by, an object")
     return header
+
+
+def _all_of(values: Any, kind: type) -> TypeGuard[list[Any]]:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
 
 
 def _check_rows(table: pa.Table, n_items: int) -> None:

@@ -17,6 +17,7 @@ from semidbench.id_files import MAGIC, from_parquet, to_parquet
 from semidbench.id_index import from_json, to_ids
 from semidbench.layout import ids_sha256
 from semidbench.results import write_atomically
+from semidbench.scheme import parse_scheme
 from semidbench.track import Track
 
 IDS_VARIABLE = "SEMIDBENCH_IDS"
@@ -48,6 +49,19 @@ def ids_folder() -> Path:
     return Path(os.environ.get(IDS_VARIABLE) or user_data_path("semidbench") / "ids").absolute()
 
 
+def imported_part(row: str) -> tuple[str, str] | None:
+    """Name and hash of the imported IDs that a row runs with, None if it runs with none.
+
+    Raises:
+        UserError: the row's name cannot be read.
+    """
+    layout = parse_scheme(row).layout
+    options = dict(layout.options)
+    if layout.name != "imported" or not {"ids", "sha256"} <= set(options):
+        return None
+    return options["ids"], options["sha256"]
+
+
 def import_ids(file: Path, rec: Path | None, name: str, track: Track, n_items: int) -> ImportedIds:
     """Check IDs and keep them. The same IDs leave the same bytes; other IDs of that name stay where they are.
 
@@ -62,13 +76,13 @@ def import_ids(file: Path, rec: Path | None, name: str, track: Track, n_items: i
     """
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"--name {name[:40]!r}: a name has 1 to 64 of the characters a-z 0-9 _ - and begins with none of _ -"
+            f"--name {name[:40]!r}: a name has 1 to 64 of the characters a-z 0-9 _ - and begins with a letter or digit"
         )
     ids = _read(file, rec, n_items)
     if len(ids["search"].codes) != n_items:
         raise UserError(f"{file} has IDs for {len(ids['search'].codes):,} items, track {track.name} has {n_items:,}")
     digits = ids_sha256(ids)[:_DIGITS]
-    path = ids_folder() / _file_name(name, digits)
+    path = ids_folder() / file_name(name, digits)
     data = to_parquet(ids, made_by={})
     try:
         new = not path.exists()
@@ -100,7 +114,7 @@ def load_imported(name: str, sha256: str) -> dict[Task, ItemIds]:
             f"not [ids={name[:80]},sha256={sha256[:80]}]"
         )
     folder = ids_folder()
-    path = folder / _file_name(name, sha256)
+    path = folder / file_name(name, sha256)
     try:
         data = read_limited(path)
     except FileNotFoundError:
@@ -144,12 +158,13 @@ def _bytes(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}. Check that it exists and is readable") from error
 
 
-def _file_name(name: str, digits: str) -> str:
+def file_name(name: str, digits: str) -> str:
+    """Of the IDs that are kept under that name and hash."""
     return f"{name}.{digits}.parquet"
 
 
 def _unknown(folder: Path, name: str, sha256: str) -> UserError:
-    kept = [path.name.split(".")[1] for path in sorted(folder.glob(_file_name(name, "*")))]
+    kept = [path.name.split(".")[1] for path in sorted(folder.glob(file_name(name, "*")))]
     others = f" Of that name there are: {', '.join(kept)}." if kept else ""
     return UserError(
         f"no IDs {name!r} with sha256 {sha256} in {folder}.{others} "

@@ -20,8 +20,8 @@ from semidbench.layout import load_ids
 from semidbench.memory import free_mib
 from semidbench.plugin_limits import plugin_limits
 from semidbench.progress import Reporter, Silent
-from semidbench.registry import load_registry
-from semidbench.resolve import ResolvedMethod, ResolvedScheme, resolve_embedders, resolve_scheme
+from semidbench.resolve import ResolvedMethod, ResolvedScheme, Wanted
+from semidbench.resolver_process import resolve_apart, resolved
 from semidbench.scheme import parse_embedders, parse_scheme
 from semidbench.store import default_store
 from semidbench.track import load_track
@@ -110,15 +110,17 @@ def inspect(
         UserError: anything the user can mend.
     """
     reporter = reporter or Silent()
-    chosen, registry = load_track(track), load_registry()
-    rows = {row.name: row for row in (resolve_scheme(registry, text, chosen) for text in schemes)}
-    if not rows:
+    chosen = load_track(track)
+    if not schemes:
         raise UserError("name at least one scheme to inspect, such as content/rq-kmeans/shared")
     if seed < 0:
         raise UserError(f"seed must not be negative: {seed}")
-    common = _labelled(views, resolve_embedders(registry, views, chosen)) if views is not None else None
-    for method in (*(part for row in rows.values() for part in row.parts.values()), *(common or {}).values()):
-        method.build()  # an option that its method refuses is said before any work
+    names = None if views is None else [str(one) for one in parse_embedders(views, views)]
+    wanted = [*(Wanted("scheme", text) for text in schemes), *(Wanted("embedder", name) for name in names or ())]
+    found = resolved(resolve_apart(chosen, wanted))
+    rows = {row.name: row for row in found if isinstance(row, ResolvedScheme)}
+    methods = [method for method in found if isinstance(method, ResolvedMethod)]
+    common = None if names is None else dict(zip(names, methods, strict=True))
     with held_threads(chosen.threads):
         reporter.stage("prepare the data")
         on = pick_device(device)
@@ -128,11 +130,6 @@ def inspect(
         reporter.plan(len(rows))
         inspected = tuple(_inspected(bench, row, seed, common, reporter) for row in rows.values())
     return Inspection(chosen.name, chosen.version, bench.train.n_items, seed, inspected)
-
-
-def _labelled(text: str, methods: Sequence[ResolvedMethod]) -> dict[str, ResolvedMethod]:
-    """Embedders by their names as written."""
-    return {str(name): method for name, method in zip(parse_embedders(text, text), methods, strict=True)}
 
 
 def _inspected(

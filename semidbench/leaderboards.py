@@ -106,6 +106,11 @@ def results_folder(track: str, out: Path | str) -> Path:
     return Path(out) / track / "results"
 
 
+def no_results(folder: Path) -> str:
+    """What to say of a kept leaderboard's folder of results that is empty."""
+    return f"no results in {folder}: put some in with `semidbench submit`, or delete {folder.parent}"
+
+
 def leaderboard(
     track: str | Track, out: Path | str, unit: Unit = "case", rows: Collection[str] | None = None
 ) -> Leaderboard:

@@ -86,7 +86,7 @@ def _by(finding: Finding) -> str:
 
 
 def _p(finding: Finding) -> str:
-    return DASH if finding.p is None else f"{finding.p:.1e}"
+    return DASH if finding.p is None else "1" if finding.p == 1 else f"{finding.p:.1e}"
 
 
 def _seeds(finding: Finding) -> str:

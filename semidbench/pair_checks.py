@@ -1,7 +1,7 @@
 """The tests in a leaderboard.json against the placements, by another way than the one that made them.
 
-`semidbench.leaderboards` scores by closed forms and takes p from scipy.stats.ttest_rel; here the ranks of a group are
-counted, and p follows from the formula of the paired t-test.
+`semidbench.significance` takes p from Student's distribution, and scores are closed forms; here the ranks of a group
+are counted, and p is the regularised incomplete beta function I_x(df/2, 1/2) at x = df / (df + t^2).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class PairScores:
         """`k` is the cut-off of the primary metric, R@k."""
         self._k = k
         self._sums: dict[Column, dict[str, Values]] = {(task, group): {} for task in TASKS for group in GROUPS}
+        self._means: dict[Column, dict[str, dict[int, float]]] = {column: {} for column in self._sums}
         self._seeds: dict[str, int] = {}
 
     def add(self, cell: CellResult, cases: Mapping[Task, Cases]) -> None:
@@ -52,10 +53,16 @@ class PairScores:
             scores = _hits(of, self._k)[chosen]
             means = np.bincount(unit, weights=scores) / np.bincount(unit) if len(chosen) else np.zeros(0)
             sums[cell.name] = sums.get(cell.name, np.zeros(len(means))) + means
+            by_seed = self._means[task, group].setdefault(cell.name, {})
+            by_seed[cell.seed] = math.fsum(means) / max(len(means), 1)
 
     def column(self, task: Task, group: Group) -> dict[str, Values]:
         """By scheme, each unit's mean over the seeds: float64 (n,)."""
         return {name: total / self._seeds[name] for name, total in self._sums[task, group].items()}
+
+    def by_seed(self, task: Task, group: Group) -> Mapping[str, Mapping[int, float]]:
+        """By scheme and seed, the mean over the units."""
+        return self._means[task, group]
 
 
 def _hits(cases: Cases, k: int) -> Values:
@@ -74,11 +81,17 @@ def pair_problems(path: Path, scores: PairScores, track: Track) -> Iterator[str]
             return
         board = json.loads(path.read_bytes())
         names = {row["number"]: row["name"] for row in board["rows"]}
-        columns = {(column["task"], column["group"]): column["pairs"] for column in board["columns"]}
+        columns = {(column["task"], column["group"]): column for column in board["columns"]}
         for task in TASKS:
             for group in GROUPS:
-                said = _pairs(columns[task, group], names)
-                if problem := _disagreement(scores.column(task, group), said, track.evaluation.alpha):
+                column, of_units = columns[task, group], scores.column(task, group)
+                said = _pairs(column["pairs"], names)
+                problem = (
+                    _disagreement(of_units, said, track.evaluation.alpha)
+                    or _seeds_disagreement(scores.by_seed(task, group), said)
+                    or _bound_disagreement(column, of_units, track.evaluation.alpha)
+                )
+                if problem:
                     yield f"{path}: {task}, {group}: {problem}. {rebuild}"
     except FileNotFoundError:
         yield f"{path} is not there. {rebuild}"
@@ -95,16 +108,18 @@ class _Pairs:
     difference: Values
     p: Values  # corrected; NaN for null
     significant: Values  # 1 or 0
+    seeds_ahead: Values  # in how many common seeds the better row's mean is above the other's
+    common_seeds: Values
+    holds: Values  # 1 or 0
 
 
 def _pairs(said: Mapping[str, list[Any]], names: Mapping[int, str]) -> _Pairs:
     better, worse = ([names[number] for number in said[side]] for side in ("a", "b"))
-    difference, p, significant = (
-        np.array(said[name], dtype=np.float64) for name in ("difference", "corrected_p", "significant")
-    )
-    if not len(better) == len(worse) == difference.size == p.size == significant.size:
+    names_of = ("difference", "corrected_p", "significant", "seeds_ahead", "common_seeds", "holds")
+    columns = [np.array(said[name], dtype=np.float64) for name in names_of]
+    if {len(better), len(worse), *(column.size for column in columns)} != {len(better)}:
         raise ValueError("lists of pairs that differ in length")
-    return _Pairs(better, worse, difference, p, significant)
+    return _Pairs(better, worse, *columns)
 
 
 def _disagreement(scores: Mapping[str, Values], said: _Pairs, alpha: float) -> str | None:
@@ -130,8 +145,6 @@ def _disagreement(scores: Mapping[str, Values], said: _Pairs, alpha: float) -> s
 
 def _tests(scores: Mapping[str, Values], said: _Pairs) -> tuple[Values, Values]:
     """Mean differences of the pairs, and their p by the formula of the paired t-test, corrected (Bonferroni)."""
-    from scipy.special import stdtr
-
     found, p = np.zeros(len(said.better)), np.full(len(said.better), np.nan)
     places: dict[str, list[int]] = {}
     for at, name in enumerate(said.better):
@@ -145,5 +158,46 @@ def _tests(scores: Mapping[str, Values], said: _Pairs) -> tuple[Values, Values]:
         if n >= 2:
             spread = paired.std(axis=1, ddof=1)
             t = np.abs(found[own]) / np.maximum(spread, _NO_SPREAD) * math.sqrt(n)
-            p[own] = np.where(spread > _NO_SPREAD, np.minimum(1, 2 * stdtr(n - 1, -t) * len(said.better)), 1)
+            p[own] = np.where(spread > _NO_SPREAD, np.minimum(1, two_sided_p(t, n - 1) * len(said.better)), 1)
     return found, p
+
+
+def two_sided_p(t: Values | float, freedom: int) -> Values:
+    """The probability of a |t| as large, by the incomplete beta function: from its end that is near, for precision."""
+    from scipy.special import betainc
+
+    square = np.square(t)
+    far = betainc(freedom / 2, 0.5, freedom / (freedom + square))
+    near = 1 - betainc(0.5, freedom / 2, square / (freedom + square))
+    return np.asarray(np.where(square > 1, far, near), np.float64)
+
+
+def _seeds_disagreement(by_seed: Mapping[str, Mapping[int, float]], said: _Pairs) -> str | None:
+    """Where the counts of seeds, or `holds`, differ from what the seeds' means give."""
+    for at, (better, worse) in enumerate(zip(said.better, said.worse, strict=True)):
+        a, b = by_seed[better], by_seed[worse]
+        gaps = [a[seed] - b[seed] for seed in a.keys() & b.keys()]
+        ahead = sum(gap > _NO_SPREAD for gap in gaps)
+        level = sum(abs(gap) <= _NO_SPREAD for gap in gaps)  # rounding decides
+        holds = said.significant[at] == 1 and len(gaps) >= 2 and said.seeds_ahead[at] >= len(gaps) - 1
+        for what, right, theirs in (
+            ("`common_seeds`", said.common_seeds[at] == len(gaps), said.common_seeds[at]),
+            ("`seeds_ahead`", ahead <= said.seeds_ahead[at] <= ahead + level, said.seeds_ahead[at]),
+            ("`holds`", said.holds[at] == holds, said.holds[at]),
+        ):
+            if not right:
+                return f"{what} of {better!r} and {worse!r} is not {theirs:g}: ahead in {ahead} of {len(gaps)} seeds"
+    return None
+
+
+def _bound_disagreement(column: Mapping[str, Any], scores: Mapping[str, Values], alpha: float) -> str | None:
+    """Where the numbers of tests and of pairs in one, or the |t| to exceed, are others."""
+    n = min(map(len, scores.values()), default=0)
+    m = len(scores) * (len(scores) - 1) // 2 if n >= 2 else 0
+    if column["m"] != m or (m and column["n"] != n):
+        return f"it says n = {column['n']} and m = {column['m']}, and there are {n} and {m}"
+    said = column["critical_t"]
+    if m == 0 or said is None:
+        return None if m == 0 and said is None else f"`critical_t` is {said} for {m} tests"
+    p = float(two_sided_p(float(said), n - 1))
+    return None if math.isclose(p, alpha / m, rel_tol=1e-6) else f"`critical_t` {said} gives p = {p:.3g}, not alpha / m"

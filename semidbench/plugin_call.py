@@ -79,5 +79,13 @@ def failure_of(who: str, error: BaseException) -> PluginFailure:
         return PluginFailure(error.told, error.trace, error.said)
     if isinstance(error, UserError):  # it says who broke which contract
         return PluginFailure(one_line(error), plugin_traceback(error.__cause__) if error.__cause__ else "")
-    first_line = (str(error).strip() or "no message").splitlines()[0][:_CAUSE]
-    return PluginFailure(f"{who} failed: {type(error).__name__}: {first_line}", plugin_traceback(error))
+    return PluginFailure(f"{who} failed: {described(error)}", plugin_traceback(error))
+
+
+def described(error: BaseException) -> str:
+    """An error's type and the first line of its message, safe to print."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception as another:  # of a plugin's own type
+        lines = [f"its message cannot be shown: {type(another).__name__}"]
+    return one_line(f"{type(error).__name__}: {lines[0][:_CAUSE] if lines else 'no message'}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from semidbench.errors import UserError
 
 _MIB = 2**20
 _GIB = 1024  # MiB
+_FIRST = "1000"  # the kernel's highest score
 _MOST = 1_000_000  # minutes or GiB: a larger number is a slip, and more than some clocks take
 
 
@@ -17,8 +20,9 @@ class Limits:
     """What a stage of a plugin may take.
 
     Attributes:
-        seconds: wall-clock time, from when its process has read the training data.
-        memory_mib: of its process's data: heap and other private memory. None: as much as there is.
+        seconds: wall-clock time, from when its process has read the training data. The text encoder's does not count.
+        memory_mib: of its process's data: heap and other private memory; as much again for each process that it
+            starts. None: as much as there is.
     """
 
     seconds: float
@@ -61,12 +65,21 @@ def hold_memory(mib: float) -> None:
     import resource
 
     size, most = int(mib * _MIB), resource.getrlimit(resource.RLIMIT_DATA)[1]
-    size = size if most == resource.RLIM_INFINITY else min(size, most)
-    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    resource.setrlimit(resource.RLIMIT_DATA, (size if most == resource.RLIM_INFINITY else min(size, most), most))
 
 
-def leave_no_core() -> None:
-    """Have a crash of this process write no core file."""
+def let_go_memory() -> None:
+    """Undo `hold_memory`: telling that memory ran out takes some."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def end_first() -> None:
+    """Have Linux end this process before others when the machine's memory runs out, and a crash write no core file."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # another system
+        Path("/proc/self/oom_score_adj").write_text(_FIRST)

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import IO
 
+from semidbench.plugin_trace import printable
 from semidbench.programs import Heard
 
 SHOWN = 2**16  # bytes that are passed on
@@ -39,10 +40,16 @@ class Printed:
             if len(self.tail) > 2 * SHOWN:
                 del self.tail[:-SHOWN]
             if text := decoder.decode(shown):
-                heard.put((place, ["said", text]))
+                heard.put((place, ["said", printable(text)]))
             if self.count > FLOOD:
                 heard.put((place, ["flooded"]))
                 return
+
+    def overhear_silently(self, source: IO[str], place: int, heard: Heard) -> None:
+        """The same, but nothing is passed on."""
+        self.overhear(source, place, Heard())
+        if self.count > FLOOD:
+            heard.put((place, ["flooded"]))
 
     def remark(self, who: str) -> str:
         """What the user should know of what was not passed on, as a line; nothing where all was."""
@@ -54,4 +61,4 @@ class Printed:
         end = self.tail[-SHOWN:]
         hidden = self.count - len(self.head) - len(end)
         between = f"\n[... {hidden:,} bytes left out ...]\n".encode() if hidden else b""
-        return (self.head + between + end).decode("utf-8", "replace")
+        return printable((self.head + between + end).decode("utf-8", "replace"))

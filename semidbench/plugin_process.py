@@ -8,13 +8,12 @@ is a `PluginFailure` of that stage, and ends nothing else.
 from __future__ import annotations
 
 import json
-import os
-import signal
+import math
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +22,12 @@ import numpy as np
 
 from semidbench import programs
 from semidbench.api import Floats, Task
+from semidbench.errors import one_line
 from semidbench.plugin_call import Called, PluginFailure
 from semidbench.plugin_output import FLOOD, Printed
-from semidbench.plugin_stage import OUTPUT, Assignment, Embedding, Work
-from semidbench.plugin_trace import plugin_dump
-from semidbench.plugin_worker import DUMP, FOLDER_VARIABLE, ORDER, SCORES, save_questions
+from semidbench.plugin_stage import OUTPUT, Assignment, Embedding, Ranking, Work
+from semidbench.plugin_trace import ask_where, printable, where_it_was
+from semidbench.plugin_worker import FOLDER_VARIABLE, ORDER, SCORES, save_questions
 from semidbench.programs import Heard, Program, Told
 from semidbench.store import Spent
 from semidbench.track import SentenceModel
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     from semidbench.plugin_stage import NamedMethod
     from semidbench.resolve import ResolvedMethod
 
+_TEMPORARY = "temporary"  # in the folder of a stage
+_QUOTED = 200  # characters of what is no message
 _STARTING = 600.0  # seconds that a process has for reading its data; its limit counts from then on
-_DUMPING = 2.0  # seconds that a hanging process has to say where it is
-_SETTLED = 0.05  # seconds without more of it
-_DUMPED = 2**20  # bytes of it that are read
 
 
 class _Stopped(Exception):
@@ -53,17 +52,20 @@ def in_own_process(bench: Bench, work: Work, seed: int) -> Iterator[Called]:
     with tempfile.TemporaryDirectory(prefix="semidbench-") as name:
         folder, heard, printed = Path(name), Heard(), Printed()
         (folder / ORDER).write_text(json.dumps(_order(bench, work, seed)), "utf-8")
-        variables = programs.environment(bench.track.threads, {FOLDER_VARIABLE: name})
+        variables = programs.environment(bench.track.threads, {FOLDER_VARIABLE: name, **_temporary(folder)})
         try:
             with programs.started("semidbench.plugin_worker", [variables], heard, 0, printed.overhear) as begun:
                 until = time.monotonic() + _STARTING
                 stage = _Process(bench, work.who, folder, begun[0], heard, until, Spent(0, 0))
                 stage.wait()
+                if not isinstance(work, Ranking) and not any(stage.output.glob("*")):
+                    raise _Stopped("failed: its process said that it was done, but left no output", "")
                 yield stage
         except _Stopped as stopped:
             cause, where = stopped.args
-            where = where or plugin_dump(_dumped(folder))
-            failure = PluginFailure(f"{work.who} {cause}", where, printed.text())
+            where = where or where_it_was(folder)
+            told = cause if cause.startswith(_names(work)) else f"{work.who} {cause}"
+            failure = PluginFailure(told, printable(where), printed.text())
             raise failure from (Told(where) if where else None)
         finally:
             sys.stderr.write(printed.remark(work.who))
@@ -80,12 +82,15 @@ class _Process:
     heard: Heard
     until: float
     taken: Spent
+    began: bool = False
+    paused: float | None = None  # since when, by `time.monotonic`, the limit rests
 
     @property
     def output(self) -> Path:
         return self.folder / OUTPUT
 
     def ask(self, task: Task, questions: Sequence[Any]) -> Floats:
+        (self.folder / SCORES).unlink(missing_ok=True)
         save_questions(task, questions, self.folder)
         programs.order(self.program, {"ask": task})  # short: it fits into the pipe of a process that reads nothing
         self.wait()
@@ -102,57 +107,65 @@ class _Process:
         """Until the process is done with what it was told last."""
         while True:
             try:
-                _, message = programs.next_message(self.heard, self.until)
+                _, message = programs.next_message(self.heard, self.until if self.paused is None else None)
             except TimeoutError:
-                _ask_where(self.program, self.folder)
+                ask_where(self.program.process.pid, self.folder)
                 limit = f"{self.bench.limits.seconds / 60:g} minutes"
                 raise _Stopped(f"failed: it took longer than {limit} (--plugin-minutes)", "") from None
             match message:
                 case ["began"]:
-                    self.until = time.monotonic() + self.bench.limits.seconds
+                    self.began, self.until = True, time.monotonic() + self.bench.limits.seconds
+                case ["encoding"]:
+                    self.paused = time.monotonic()
+                case ["encoded"] if self.paused is not None:
+                    self.until, self.paused = self.until + time.monotonic() - self.paused, None
                 case ["progress", str(what), int(done), int(total)]:
-                    self.bench.progress(what, done, total)
-                case ["done", float(seconds), float(peak)]:
+                    self.bench.progress(one_line(what), done, total)
+                case ["done", float(seconds), float(peak)] if _is_amount(seconds) and _is_amount(peak):
                     self.taken = Spent(seconds, peak)
                     return
-                case ["plugin failed", str(told), str(trace)]:
-                    raise _Stopped(_said_once(told, self.who) + self._memory(told), trace)
-                case ["flooded"]:
-                    _ask_where(self.program, self.folder)
-                    raise _Stopped(f"failed: it printed more than {FLOOD // 2**20} MiB", "")
-                case ["ended"]:
-                    raise _Stopped(f"failed: its process {programs.how_ended(self.program)}", "")
                 case _:
-                    raise _Stopped(f"failed: its process said what is no message: {str(message)[:200]}", "")
+                    raise self._stopped(message)
 
-    def _memory(self, told: str) -> str:
+    def _stopped(self, message: list[Any]) -> _Stopped:
+        """The end that a message tells of, or is."""
+        match message:
+            case ["plugin failed", str(told), str(trace)]:
+                may_lack = "MemoryError" in told or not self.began
+                return _Stopped(one_line(told) + self._memory(may_lack), trace)
+            case ["flooded"]:
+                ask_where(self.program.process.pid, self.folder)
+                return _Stopped(f"failed: it printed more than {FLOOD // 2**20} MiB", "")
+            case ["ended"]:
+                how = programs.how_ended(self.program)
+                return _Stopped(f"failed: its process {how}{self._memory(not self.began)}", "")
+            case ["broken", str(what)]:
+                return _Stopped(f"failed: its process was not understood: {one_line(what)[:_QUOTED]}", "")
+        return _Stopped(f"failed: its process said what is no message: {one_line(message)[:_QUOTED]}", "")
+
+    def _memory(self, may_lack: bool) -> str:
+        """Words about the limit, where it may be why."""
         held = self.bench.limits.memory_mib
-        return f" (it may take {held:,.0f} MiB: --plugin-memory)" if "MemoryError" in told and held else ""
+        if held is None or not may_lack:
+            return ""
+        return f"{'' if self.began else ' before it began'} (it may take {held:,.0f} MiB: --plugin-memory)"
 
 
-def _said_once(told: str, who: str) -> str:
-    """The message behind "who "."""
-    return told.removeprefix(f"{who} ")
+def _is_amount(number: float) -> bool:
+    return math.isfinite(number) and number >= 0
 
 
-def _ask_where(program: Program, folder: Path) -> None:
-    """Have faulthandler write where the process is; it answers even while its own code does not."""
-    with suppress(ProcessLookupError):
-        os.kill(program.process.pid, signal.SIGUSR1)
-    until, size, since = time.monotonic() + _DUMPING, 0, time.monotonic()
-    while time.monotonic() < until and not (size and time.monotonic() - since > _SETTLED):
-        time.sleep(_SETTLED / 5)
-        found = len(_dumped(folder))
-        if found != size:
-            size, since = found, time.monotonic()
+def _temporary(folder: Path) -> dict[str, str]:
+    """Variables that have a plugin's libraries put temporary files where they go with the stage."""
+    temporary = folder / _TEMPORARY
+    temporary.mkdir()
+    return dict.fromkeys(("TMPDIR", "JOBLIB_TEMP_FOLDER"), str(temporary))
 
 
-def _dumped(folder: Path) -> str:
-    try:
-        with (folder / DUMP).open("rb") as file:
-            return file.read(_DUMPED).decode("utf-8", "replace")
-    except OSError:
-        return ""
+def _names(work: Work) -> tuple[str, ...]:
+    """What a line begins with that says itself which of the stage's methods failed."""
+    methods = (work.layout, work.quantizer) if isinstance(work, Assignment) else ()
+    return (f"{work.who} ", *(f"{method.who} " for method in methods if method))
 
 
 def _order(bench: Bench, work: Work, seed: int) -> dict[str, Any]:

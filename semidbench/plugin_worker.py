@@ -14,15 +14,17 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from semidbench.api import Task
+from semidbench.api import Task, TextEncoder
+from semidbench.plugin_encoder import ClockedEncoder
+from semidbench.plugin_trace import dump_to
 from semidbench.programs import Tell, channels
 
 FOLDER_VARIABLE = "SEMIDBENCH_STAGE_FOLDER"
-ORDER, DUMP, SCORES = "order.json", "dump.txt", "scores.npy"
+ORDER, SCORES = "order.json", "scores.npy"
 _QUERIES, _HISTORIES = "queries.json", "histories.npz"
 _KINDS = ("embedder", "quantizer", "layout", "ranker")
 _TELL_SECONDS = 0.1  # between two messages about progress
@@ -36,13 +38,23 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
     orders, tell = channels(lambda: _abandon(folder))
     told = json.loads((folder / ORDER).read_text("utf-8"))
-    _hold(told, folder)
-    try:
-        _work(told, folder, orders.get, tell)
-    except BaseException as error:  # sys.exit is one more way to fail
-        from semidbench.plugin_call import failure_of
+    dump = dump_to(folder)
+    _end_in_time(told["seconds"], dump)
+    import semidbench.dataset.files
+    import semidbench.plugin_stage  # noqa: F401  # before the limit, so that what tells of a lack of memory is here
+    from semidbench.plugin_call import failure_of
+    from semidbench.plugin_limits import end_first, hold_memory, let_go_memory
 
-        failure = failure_of(_named(told["work"]).who, error)
+    work = _named(told["work"])
+    end_first()
+    if told["memory_mib"] is not None:
+        hold_memory(told["memory_mib"])
+    try:
+        _work(work, told, folder, dump, orders.get, tell)
+    except BaseException as error:  # sys.exit is one more way to fail
+        if told["memory_mib"] is not None:
+            let_go_memory()
+        failure = failure_of(work.who, error)
         tell("plugin failed", failure.told, failure.trace)
 
 
@@ -66,47 +78,55 @@ def load_questions(task: Task, folder: Path) -> list[Any]:
     return np.split(items, np.cumsum(lengths)[:-1])
 
 
-def _work(told: dict[str, Any], folder: Path, next_order: Callable[[], dict[str, Any]], tell: Tell) -> None:
+def _work(
+    work: Any, told: dict[str, Any], folder: Path, dump: IO[str], next_order: Callable[[], dict[str, Any]], tell: Tell
+) -> None:
     from semidbench.dataset.files import load_train
     from semidbench.plugin_stage import Handed, answer, perform
     from semidbench.store import peak_mib
 
     train, progress = load_train(Path(told["train"])), _throttled(tell)
+    encoder = _clocked(_encoder(told, train, progress), told["seconds"], dump, tell)
     handed = Handed(
         train=train,
-        text_encoder=_encoder(told, train, progress),
+        text_encoder=encoder,
         seed=told["seed"],
         device=told["device"],
         threads=told["threads"],
         codebook_sizes=tuple(told["codebook_sizes"]),
         progress=progress,
     )
-    work = _named(told["work"])
     tell("began")
-    began = time.perf_counter()
+    began = encoder.seconds()
     ranker = perform(work, handed, folder)
-    seconds = time.perf_counter() - began
+    seconds = encoder.seconds() - began
     tell("done", seconds, peak_mib())
     while ranker is not None:
         task = next_order()["ask"]
-        began = time.perf_counter()
+        began = encoder.seconds()
         scores = answer(work.who, ranker, task, load_questions(task, folder), train.n_items)
         np.save(folder / SCORES, scores, allow_pickle=False)
-        seconds += time.perf_counter() - began
+        seconds += encoder.seconds() - began
         tell("done", seconds, peak_mib())
 
 
-def _hold(told: dict[str, Any], folder: Path) -> None:
-    """Limits, and a file that says where this process is when it crashes or hangs."""
-    from semidbench.plugin_limits import hold_memory, leave_no_core
+def _end_in_time(seconds: float, dump: IO[str]) -> None:
+    """If nobody is left to end this process."""
+    faulthandler.dump_traceback_later(seconds + _BEYOND, exit=True, file=dump)
 
-    dump = (folder / DUMP).open("w")  # stays open: faulthandler writes to its descriptor
-    faulthandler.enable(dump)
-    faulthandler.register(signal.SIGUSR1, dump)
-    faulthandler.dump_traceback_later(told["seconds"] + _BEYOND, exit=True, file=dump)  # if nobody is left to end it
-    leave_no_core()
-    if told["memory_mib"] is not None:
-        hold_memory(told["memory_mib"])
+
+def _clocked(encoder: TextEncoder, seconds: float, dump: IO[str], tell: Tell) -> ClockedEncoder:
+    """The encoder, whose time is not the plugin's: the limits on this process rest while it works."""
+
+    def begin() -> None:
+        faulthandler.cancel_dump_traceback_later()
+        tell("encoding")
+
+    def end() -> None:
+        _end_in_time(seconds, dump)
+        tell("encoded")
+
+    return ClockedEncoder(encoder, begin, end)
 
 
 def _abandon(folder: Path) -> None:

@@ -26,10 +26,14 @@ from typing import IO, Any
 from semidbench.device import thread_variables
 from semidbench.errors import UserError
 
+# With -P, for a json.py in the user's folder is none of ours.
 _START = (
+    "-P",
+    "-c",
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from importlib import import_module; import_module(sys.argv[2]).main()"
+    "from importlib import import_module; import_module(sys.argv[2]).main()",
 )
+_OWN_WORDS = ("said", "ended", "flooded")  # what this side puts among the messages itself
 GRACE = 3.0  # seconds that a program has for cleaning up, where it has something to clean
 PIECE = 2**13  # characters of a line without end that are passed on at a time
 _MESSAGE = 2**22  # characters of a message at most
@@ -159,7 +163,7 @@ def how_ended(program: Program) -> str:
 def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard, overhear: Overhear) -> Program:
     """In a session of its own: an interrupt at the terminal is for this process to deal with."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _START, json.dumps(sys.path), module],
+        [sys.executable, *_START, json.dumps(sys.path), module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -180,12 +184,21 @@ def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard, 
 
 def _listen(source: IO[str], place: int, heard: Heard) -> None:
     while line := source.readline(_MESSAGE):
-        try:
-            heard.put((place, json.loads(line)))
-        except ValueError:
-            heard.put((place, ["broken", f"this is no message: {line[:PIECE]}"]))
-            if len(line) == _MESSAGE:  # and who knows what follows
-                return
+        message = _message(line)
+        heard.put((place, message or ["broken", f"this is no message: {line[:PIECE]}"]))
+        if message is None and len(line) == _MESSAGE:  # and who knows what follows
+            return
+
+
+def _message(line: str) -> list[Any] | None:
+    """A JSON list that begins with what it is about; None for anything else that a program may write."""
+    try:
+        match json.loads(line):
+            case [str(about), *rest] if about not in _OWN_WORDS:
+                return [about, *rest]
+    except (ValueError, RecursionError):
+        pass
+    return None
 
 
 def _watch(program: Program, heard: Heard) -> None:

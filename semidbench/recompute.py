@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,18 @@ from semidbench.bench import Bench, open_bench
 from semidbench.board_checks import Filed
 from semidbench.cases import COUNTS, Cases
 from semidbench.device import held_threads, pick_device
+from semidbench.errors import UserError
 from semidbench.metrics import GROUPS
 from semidbench.progress import Reporter
-from semidbench.registry import load_registry
+from semidbench.registry import Registry, load_registry
 from semidbench.resolve import resolve_ranker, resolve_scheme
-from semidbench.results import CellResult, read_cases, read_cell
+from semidbench.results import CellResult, cell_paths, read_cases, read_cell
 from semidbench.rows import Row, cell_label, run_cell
 from semidbench.store import default_store
 from semidbench.track import Track
+
+ROUNDING = 0.01  # of R@k over all cases: rounding on other machines swaps neighbours of nearly equal score
+SEED_RANGES = 3  # how many times further than its seeds are from each other other machines may take a trained row
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,62 +39,121 @@ class Again:
         path: of the result's JSON.
         differs: which parts of the result came out otherwise, and how far; empty if it is the same to the bit.
         elsewhere: what it was made with that is other here (processor, libraries, code); empty if nothing is.
+        beyond: what no other place explains; empty if all can be explained.
+        failed: why it could not be run again; empty if it could.
     """
 
     path: Path
-    differs: tuple[str, ...]
-    elsewhere: tuple[str, ...]
+    differs: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
+    failed: str = ""
 
     @property
     def is_problem(self) -> bool:
-        """Whether nothing but an edit, or a cell that does not repeat, explains the difference."""
-        return bool(self.differs) and not self.elsewhere
+        """Whether nothing but an edit, or a cell that does not repeat, explains what is other."""
+        return bool(self.beyond) or (bool(self.differs) and not self.elsewhere)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether it did not run, or an edit cannot be told from another place."""
+        return not self.is_problem and bool(self.failed or self.differs)
 
     def __str__(self) -> str:
         """One line."""
-        if not self.differs:
+        if self.failed:
+            return f"{self.path}: undecided, for it cannot be run again here: {self.failed}"
+        if not (self.differs or self.beyond):
             return f"{self.path}: the same when run again"
-        said = f"{self.path}: run again, it differs in {'; '.join(self.differs)}"
+        said = f"run again, it differs in {'; '.join([*self.differs, *self.beyond])}"
+        other = f"it was made with other {'; '.join(self.elsewhere)}"
+        if not self.is_problem:
+            return f"{self.path}: undecided: {said}; {other}. Run it where these are the same to tell"
         if self.elsewhere:
-            return (
-                f"{said}. It was made with other {'; '.join(self.elsewhere)}: run it where these are the same to tell"
-            )
-        return f"{said}. It was made with what is here, so it was edited or its methods do not repeat: refuse it"
+            return f"{self.path}: {said}. Refuse it: that {other} does not explain so much"
+        return f"{self.path}: {said}. It was made with what is here, so it was edited or does not repeat: refuse it"
 
 
 def recompute(
-    filed: Sequence[Filed], track: Track, data: Path | None, cache: Path | None, device: str, reporter: Reporter
+    filed: Sequence[Filed],
+    board: Sequence[Filed],
+    track: Track,
+    data: Path | None,
+    cache: Path | None,
+    device: str,
+    reporter: Reporter,
 ) -> Iterator[Again]:
     """Run cells again, one by one; finished stages come from the cache where code, data and libraries are the same.
 
+    A cell whose plugin is missing or fails costs that cell alone.
+
+    Args:
+        filed: the cells to run.
+        board: all results of the leaderboard, from which is seen how far the seeds of a row are from each other.
+
     Raises:
-        UserError: a method is not installed, the data is missing, or a plugin failed.
+        UserError: the data is missing.
     """
     registry = load_registry()
-    rows: list[tuple[Filed, Row]] = []
-    for one in filed:
-        resolve = resolve_scheme if one.cell.kind == "scheme" else resolve_ranker
-        rows.append((one, resolve(registry, one.cell.name, track)))
     with held_threads(track.threads):
         reporter.stage("prepare the data")
         bench = open_bench(track, "test", data, cache or default_store(), pick_device(device), reporter.progress)
-        reporter.plan(len(rows))
-        for one, row in rows:
-            yield _again(bench, one, row, reporter)
+        reporter.plan(len(filed))
+        for one in filed:
+            row = [each.cell for each in board if (each.cell.kind, each.cell.name) == (one.cell.kind, one.cell.name)]
+            yield _again(bench, registry, one, row, reporter)
 
 
-def _again(bench: Bench, one: Filed, row: Row, reporter: Reporter) -> Again:
-    seed = one.cell.seed
+def _again(bench: Bench, registry: Registry, one: Filed, seeds: Sequence[CellResult], reporter: Reporter) -> Again:
+    work = reporter.begin(cell_label(one.cell.name, one.cell.seed))
+    resolve = resolve_scheme if one.cell.kind == "scheme" else resolve_ranker
+    try:
+        row: Row = resolve(registry, one.cell.name, bench.track)
+    except UserError as error:
+        work.failed(str(error))
+        return Again(one.path, failed=str(error))
     with tempfile.TemporaryDirectory(prefix="semidbench-") as scratch:
         folder = Path(scratch)
-        run_cell(bench, row, seed, folder, reporter.begin(cell_label(row.name, seed)))
-        cell = next(read_cell(path) for path in folder.glob("*.json"))
-        cases = read_cases(folder, cell)
+        if failure := run_cell(bench, row, one.cell.seed, folder, work):
+            work.failed(failure.told)
+            return Again(one.path, failed=f"{failure.stage}: {failure.told}")
+        found = read_cell(cell_paths(folder, one.cell)[0])
+        cases = read_cases(folder, found)
     return Again(
         one.path,
-        tuple(_differences(one.cell, read_cases(one.path.parent, one.cell), cell, cases)),
-        tuple(_elsewhere(one.cell, cell)),
+        differs=tuple(_differences(one.cell, read_cases(one.path.parent, one.cell), found, cases)),
+        elsewhere=tuple(_elsewhere(one.cell, found)),
+        beyond=(*_strange_libraries(one.cell, found), *_too_far(one.cell, found, seeds, bench.track)),
     )
+
+
+def _strange_libraries(said: CellResult, found: CellResult) -> Iterator[str]:
+    """Libraries that neither the harness nor the row's plugins have any use for, in these versions."""
+    mine, here = ({(each.name, each.version) for each in cell.distributions} for cell in (said, found))
+    if mine != here:
+        return
+    required = {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for name, _ in here for line in _requires(name)}
+    if strange := sorted({*said.environment.libraries} - {*found.environment.libraries} - required):
+        yield f"libraries that its row does not use ({', '.join(strange)})"
+
+
+def _requires(distribution: str) -> list[str]:
+    try:
+        return requires(distribution) or []
+    except PackageNotFoundError:  # a plugin that was registered by hand
+        return []
+
+
+def _too_far(said: CellResult, found: CellResult, seeds: Sequence[CellResult], track: Track) -> Iterator[str]:
+    """Where the row is further from what it says than rounding, or a training of its own, can take it."""
+    k = track.evaluation.primary
+    if len(seeds) < 2:
+        return
+    for task in TASKS:
+        mine, here, *row = (cell.metrics[task]["all"].recall.get(k) or 0.0 for cell in (said, found, *seeds))
+        apart = max(row) - min(row)
+        if abs(mine - here) > max(ROUNDING, SEED_RANGES * apart):
+            yield f"{task} R@{k}, {mine:.3f} and here {here:.3f}, where the row's seeds are {apart:.2g} apart"
 
 
 def _differences(
@@ -126,7 +191,7 @@ def _metrics_apart(a: CellResult, b: CellResult) -> float:
 
 
 def _elsewhere(said: CellResult, found: CellResult) -> Iterator[str]:
-    """What determines bits beside the row, and is other here."""
+    """What determines bits beside the row, and is other here; libraries that the row does not use determine none."""
     a, b = said.environment, found.environment
     for name, mine, here in (
         ("device", a.device, b.device),
@@ -136,9 +201,8 @@ def _elsewhere(said: CellResult, found: CellResult) -> Iterator[str]:
     ):
         if mine != here:
             yield f"{name} ({mine}; here {here})"
-    for name in sorted({*a.libraries, *b.libraries}):
-        mine, here = a.libraries.get(name, "none"), b.libraries.get(name, "none")
-        if mine != here:
+    for name, here in sorted(b.libraries.items()):
+        if (mine := a.libraries.get(name, "none")) != here:
             yield f"{name} ({mine}; here {here})"
     codes = [{each.name: (each.version, each.code_sha256) for each in cell.distributions} for cell in (said, found)]
     for name in sorted({*codes[0], *codes[1]}):

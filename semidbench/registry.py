@@ -7,7 +7,7 @@ resolved when a run asks for the method.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -24,6 +24,11 @@ from semidbench.scheme import is_method_name
 Kind = Literal["embedder", "quantizer", "layout", "ranker"]
 KINDS: tuple[Kind, ...] = ("embedder", "quantizer", "layout", "ranker")
 GROUP = "semidbench"
+Before = Callable[[str, str], object]  # before("embedder 'mine' of mine 1", "when it was imported"), then it is
+
+
+def unwatched(who: str, doing: str) -> None:
+    """A `Before` for those who do not want to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Registered:
             return self.factory
         try:
             return _imported(self.factory)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
                 f"{self.kind} {self.name!r} of {self.distribution} {self.version} cannot be loaded from "
                 f"{self.factory!r}: {type(error).__name__}: {error}. Reinstall or remove {self.distribution}"
@@ -95,17 +100,22 @@ def find_factory(reference: str) -> Any:
     return load_registry().get(kind, name).load()  # type: ignore[arg-type]
 
 
-def load_registry(points: Iterable[EntryPoint] | None = None) -> Registry:
-    """Load every plugin of the entry-point group (or of `points`); problems are kept, not raised."""
+def load_registry(points: Iterable[EntryPoint] | None = None, before: Before = unwatched) -> Registry:
+    """Load every plugin of the entry-point group (or of `points`); problems are kept, not raised.
+
+    Args:
+        before: called before a plugin is imported; what it raises is that plugin's problem.
+    """
     registry = Registry()
     found: dict[tuple[Kind, str], list[Registered]] = {}
     for point in sorted(
         entry_points(group=GROUP) if points is None else points, key=lambda p: (_distribution(p), p.name)
     ):
         try:
+            before(_distribution(point), "when it was imported")
             for method in _register(point):
                 found.setdefault((method.kind, method.name), []).append(method)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             registry.problems.append(f"{_distribution(point)}: {_cause(error)}")
     for (kind, name), methods in found.items():
         if len(methods) == 1:
@@ -160,7 +170,7 @@ def _distribution(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.value
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'no message'}"
 
 

@@ -1,16 +1,23 @@
-"""From a scheme's words to factories: every method found, its options checked, before any work starts."""
+"""From a scheme's words to methods: each found, its options checked and built once, before any work starts.
+
+A run has this done in a process of its own (`semidbench.resolver_process`): it imports plugins and calls their
+factories.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from semidbench.errors import UserError
 from semidbench.fingerprint import Code, plugin_code
 from semidbench.options import build, effective_options
-from semidbench.registry import Kind, Registered, Registry
-from semidbench.scheme import Method, Scheme, parse_embedders, parse_method, parse_scheme
+from semidbench.plugin_call import PluginFailure, failure_of
+from semidbench.registry import Before, Kind, Registered, Registry, find_factory, unwatched
+from semidbench.scheme import Method, Scheme, parse_method, parse_scheme
 from semidbench.track import Track
 
 
@@ -22,21 +29,20 @@ class ResolvedMethod:
         who: for messages, e.g. "embedder 'rec' of semidbench-recbole 0.1.0".
         options: all of them, with their effective values.
         code: identity of the distribution that brings it.
-        reference: what another process finds the factory by (`semidbench.registry.find_factory`).
+        reference: what the factory is found by, in any process (`semidbench.registry.find_factory`).
         builds_on: for an embedder, the embedders whose views it is handed.
     """
 
     who: str
     name: str
-    factory: Any
     options: dict[str, Any]
     code: Code
     reference: str
     builds_on: tuple[ResolvedMethod, ...] = ()
 
     def build(self) -> Any:
-        """A new instance."""
-        return build(self.factory, self.who, self.options)
+        """A new instance. This imports the plugin."""
+        return build(find_factory(self.reference), self.who, self.options)
 
     def as_key(self) -> dict[str, Any]:
         """For a stage's inputs."""
@@ -66,48 +72,153 @@ class ResolvedScheme:
         return parts | {"layout": self.layout}
 
 
+Resolved = ResolvedScheme | ResolvedMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody asked for: a scheme, or a ranker or embedder by name."""
+
+    kind: Literal["scheme", "ranker", "embedder"]
+    text: str
+
+    @property
+    def name(self) -> str:
+        """As written by rule; raises `UserError` if it is malformed."""
+        return str(parse_scheme(self.text) if self.kind == "scheme" else parse_method(self.text, self.text))
+
+
 class MissingMethod(UserError):
     """A row needs a method that no installed plugin brings."""
 
 
-def resolve_scheme(registry: Registry, text: str, track: Track) -> ResolvedScheme:
+Outcome = Resolved | MissingMethod | PluginFailure
+
+
+def as_json(resolved: Resolved) -> dict[str, Any]:
+    """For a message; `from_json` reads it."""
+    return asdict(resolved)
+
+
+def from_json(told: dict[str, Any]) -> Resolved:
+    """What `as_json` wrote."""
+    if "layout" not in told:
+        return _method_from_json(told)
+    return ResolvedScheme(
+        name=told["name"],
+        embedders=tuple(map(_method_from_json, told["embedders"])),
+        quantizer=_method_from_json(told["quantizer"]) if told["quantizer"] else None,
+        layout=_method_from_json(told["layout"]),
+    )
+
+
+def _method_from_json(told: dict[str, Any]) -> ResolvedMethod:
+    below = tuple(map(_method_from_json, told["builds_on"]))
+    return ResolvedMethod(**{**told, "code": Code(**told["code"]), "builds_on": below})
+
+
+def outcome(registry: Registry, wanted: Wanted, track: Track, before: Before = unwatched) -> Outcome:
+    """Resolve what is wanted and build each of its methods once.
+
+    Args:
+        before: called before a plugin's code runs.
+
+    Returns:
+        A plugin's failure, or that it is not installed, in place of what was wanted.
+
+    Raises:
+        UserError: names or options are wrong.
+    """
+    try:
+        found = resolve(registry, wanted, track, before)
+        for method in found.parts.values() if isinstance(found, ResolvedScheme) else (found,):
+            for each in _with_below(method):
+                with _of_plugin(each.who):
+                    before(each.who, f"when it was made with options {json.dumps(each.options)}")
+                    each.build()
+        return found
+    except (MissingMethod, PluginFailure) as error:
+        return error
+    except UserError:
+        raise
+    except Exception as error:  # what nobody foresaw of a plugin costs this alone too
+        return failure_of(wanted.text, error)
+
+
+def resolve(registry: Registry, wanted: Wanted, track: Track, before: Before = unwatched) -> Resolved:
+    """What is wanted, by its kind; raises like `resolve_scheme`."""
+    if wanted.kind == "scheme":
+        return resolve_scheme(registry, wanted.text, track, before)
+    method = parse_method(wanted.text, wanted.text)
+    if wanted.kind == "embedder":
+        return _find_embedder(registry, method, track, wanted.text, (), before)
+    return replace(_find(registry, "ranker", method, track, wanted.text, before)[1], name=str(method))
+
+
+def resolve_scheme(registry: Registry, text: str, track: Track, before: Before = unwatched) -> ResolvedScheme:
     """Parse a scheme and find its parts.
 
     Raises:
         MissingMethod: a part is not installed.
+        PluginFailure: a part cannot be imported.
         UserError: malformed, unknown options, or `-` where the layout wants a part (or the reverse).
     """
     scheme = parse_scheme(text)
-    layout = _find(registry, "layout", scheme.layout, track, text)
-    _check_dashes(scheme, layout)
+    for kind, method in _methods(scheme):  # names first: they are told whatever a plugin does
+        _registered(registry, kind, method.name, track, text)
+    factory, layout = _find(registry, "layout", scheme.layout, track, text, before)
+    _check_dashes(scheme, factory, layout.who)
+    quantizer = _find(registry, "quantizer", scheme.quantizer, track, text, before)[1] if scheme.quantizer else None
     return ResolvedScheme(
         name=str(scheme),
-        embedders=tuple(_find_embedder(registry, method, track, text, ()) for method in scheme.embedders),
-        quantizer=_find(registry, "quantizer", scheme.quantizer, track, text) if scheme.quantizer else None,
+        embedders=tuple(_find_embedder(registry, each, track, text, (), before) for each in scheme.embedders),
+        quantizer=quantizer,
         layout=layout,
     )
-
-
-def resolve_embedders(registry: Registry, text: str, track: Track) -> tuple[ResolvedMethod, ...]:
-    """Embedders joined by +, such as `search+rec[epochs=3]`; raises like `resolve_scheme`."""
-    return tuple(_find_embedder(registry, method, track, text, ()) for method in parse_embedders(text, text))
 
 
 def resolve_ranker(registry: Registry, text: str, track: Track) -> ResolvedMethod:
     """A ranker such as `dense` or `dense[epochs=3]`; raises like `resolve_scheme`."""
     method = parse_method(text, text)
-    found = _find(registry, "ranker", method, track, text)
-    return replace(found, name=str(method))
+    return replace(_find(registry, "ranker", method, track, text, unwatched)[1], name=str(method))
 
 
-def _find(registry: Registry, kind: Kind, method: Method, track: Track, row: str) -> ResolvedMethod:
+@contextmanager
+def _of_plugin(who: str) -> Iterator[None]:
+    """Every way for a plugin to give up is its failure."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise failure_of(who, error) from error
+
+
+def _methods(scheme: Scheme) -> list[tuple[Kind, Method]]:
+    parts: list[tuple[Kind, Method]] = [("layout", scheme.layout), *(("embedder", each) for each in scheme.embedders)]
+    return [*parts, ("quantizer", scheme.quantizer)] if scheme.quantizer else parts
+
+
+def _with_below(method: ResolvedMethod) -> list[ResolvedMethod]:
+    return [*(each for below in method.builds_on for each in _with_below(below)), method]
+
+
+def _find(
+    registry: Registry, kind: Kind, method: Method, track: Track, row: str, before: Before
+) -> tuple[Any, ResolvedMethod]:
+    """The factory, and what stands for it elsewhere."""
     registered = _registered(registry, kind, method.name, track, row)
-    factory = registered.load()
     who = f"{kind} {method.name!r} of {registered.distribution} {registered.version}"
+    with _of_plugin(who):
+        before(who, "when it was imported")
+        factory, reference = registered.load(), registered.reference
+        code = plugin_code(factory, registered.distribution, registered.version)
     of_track = getattr(track.methods, f"{kind}s").get(method.name, {})
-    options = effective_options(factory, who, of_track, dict(method.options))
-    code = plugin_code(factory, registered.distribution, registered.version)
-    return ResolvedMethod(who, method.name, factory, options, code, registered.reference)
+    try:
+        options = effective_options(factory, who, of_track, dict(method.options))
+    except UserError:  # whoever wrote the option mends it
+        raise
+    except Exception as error:
+        raise failure_of(who, error) from error
+    return factory, ResolvedMethod(who, method.name, options, code, reference)
 
 
 def _registered(registry: Registry, kind: Kind, name: str, track: Track, row: str) -> Registered:
@@ -118,24 +229,31 @@ def _registered(registry: Registry, kind: Kind, name: str, track: Track, row: st
             f"{row} needs the {kind} {name!r}, which comes with {provider}: "
             + (f"that plugin failed to load ({broken})" if broken else "not installed here")
         )
-    return registry.get(kind, name, hint=f"Wanted by {row}.")
+    try:
+        return registry.get(kind, name, hint=f"Wanted by {row}.")
+    except UserError as error:
+        if registry.problems and (kind, name) not in registry.clashes:  # one of these plugins may bring it
+            raise MissingMethod(str(error).removesuffix(".")) from error
+        raise
 
 
-def _find_embedder(registry: Registry, method: Method, track: Track, row: str, above: Sequence[str]) -> ResolvedMethod:
+def _find_embedder(
+    registry: Registry, method: Method, track: Track, row: str, above: Sequence[str], before: Before
+) -> ResolvedMethod:
     if method.name in above:
         raise UserError(f"embedders build on each other in a circle: {' -> '.join([*above, method.name])}")
-    found = _find(registry, "embedder", method, track, row)
-    below = tuple(
-        _find_embedder(registry, Method(name), track, row, [*above, method.name])
-        for name in getattr(found.factory, "builds_on", ())
-    )
+    factory, found = _find(registry, "embedder", method, track, row, before)
+    with _of_plugin(found.who):
+        names = [str(name) for name in getattr(factory, "builds_on", ())]
+    circle = [*above, method.name]
+    below = tuple(_find_embedder(registry, Method(name), track, row, circle, before) for name in names)
     return replace(found, builds_on=below)
 
 
-def _check_dashes(scheme: Scheme, layout: ResolvedMethod) -> None:
+def _check_dashes(scheme: Scheme, layout: Any, who: str) -> None:
     for part, given in (("embedder", bool(scheme.embedders)), ("quantizer", scheme.quantizer is not None)):
-        used = getattr(layout.factory, f"uses_{part}", True)
+        used = getattr(layout, f"uses_{part}", True)
         if used and not given:
-            raise UserError(f"scheme {scheme}: {layout.who} needs one {part}; name it in place of '-'")
+            raise UserError(f"scheme {scheme}: {who} needs one {part}; name it in place of '-'")
         if given and not used:
-            raise UserError(f"scheme {scheme}: {layout.who} uses no {part}; write '-' in its place")
+            raise UserError(f"scheme {scheme}: {who} uses no {part}; write '-' in its place")

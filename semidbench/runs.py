@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +14,17 @@ from semidbench.crew import Setup, run_jobs
 from semidbench.dataset import Split
 from semidbench.device import check_gpus, held_threads, pick_device
 from semidbench.errors import UserError
-from semidbench.failures import Failure, record, tried_once
+from semidbench.failures import Failure, failure, record, tried_once
 from semidbench.jobs import plan_jobs
 from semidbench.leaderboards import Leaderboard, check_track, leaderboard, results_folder
+from semidbench.plugin_call import PluginFailure
 from semidbench.plugin_limits import check_limits, plugin_limits
 from semidbench.plugin_stage import in_this_process
 from semidbench.progress import Reporter, Silent
 from semidbench.published import table_rows
 from semidbench.query_tokens import held_out_query_tokens, training_query_tokens
-from semidbench.registry import load_registry
-from semidbench.resolve import MissingMethod, ResolvedMethod, ResolvedScheme, resolve_ranker, resolve_scheme
+from semidbench.resolve import MissingMethod, Outcome, ResolvedMethod, ResolvedScheme, Wanted
+from semidbench.resolver_process import resolve_apart, resolve_here
 from semidbench.results import read_cells
 from semidbench.rows import cell_label, run_cell
 from semidbench.store import default_store
@@ -102,7 +103,9 @@ def run(
     chosen = load_track(track)
     if table is not None and schemes:
         raise UserError("--table names the rows and so does --scheme: give one of them")
-    rows, references = _resolve(chosen, table_rows(table) if table else schemes, skip_missing, reporter)
+    named = table_rows(table) if table else schemes or chosen.plan.rows
+    wanted = {one.name: one for one in (Wanted("scheme", text) for text in named)}
+    wanted |= {one.name: one for one in (Wanted("ranker", text) for text in chosen.plan.references)}
     n_seeds = chosen.plan.seeds if seeds is None else seeds
     if n_seeds < 1:
         raise UserError(f"seeds must be 1 or more, not {n_seeds}")
@@ -112,6 +115,11 @@ def run(
         raise UserError(f"--gpus {gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}")
     if debug_plugins and jobs is not None and jobs > 1:
         raise UserError(f"--debug-plugins runs one cell at a time in this process, so not with --jobs {jobs}")
+    found = (resolve_here if debug_plugins else resolve_apart)(chosen, tuple(wanted.values()))
+    _check_missing(found, skip_missing, reporter)
+    rows = [row for row in found if isinstance(row, ResolvedScheme)]
+    references = [row for row in found if isinstance(row, ResolvedMethod)]
+    broken = {name: error for name, error in zip(wanted, found, strict=True) if isinstance(error, PluginFailure)}
     out = out if split == "test" else out / DEVELOPMENT
     folder = results_folder(chosen.name, out)
     for cell in read_cells(folder)[:1]:  # before hours of work that could not stand beside those results
@@ -137,16 +145,28 @@ def run(
             reporter.stage("tokenise the queries")  # once, before several cells want that at the same time
             training_query_tokens(bench)
             held_out_query_tokens(bench)
-        reporter.plan(len(cells))
+        reporter.plan(len(cells) + n_seeds * len(broken))
+        failures = _cannot_be_built(broken, n_seeds, folder, reporter)
         limits = plugin_limits(minutes, plugin_memory, on, capacity.free_mib, count)
         if count == 1:
             bench = replace(bench, limits=limits, call=in_this_process if debug_plugins else bench.call)
-            failures = _one_by_one(bench, (*rows, *references), n_seeds, folder, reporter)
+            failures += _one_by_one(bench, (*rows, *references), n_seeds, folder, reporter)
         else:
-            setup = Setup(chosen, split, data, store, on, folder, bench.identity, limits)
+            setup = Setup(chosen, split, data, store, on, folder, bench.identity, limits, (*rows, *references))
             del bench  # the workers open their own
-            failures = run_jobs(planned, setup, count, capacity.cards, reporter)
+            failures += run_jobs(planned, setup, count, capacity.cards, reporter)
     return _tables(chosen, out, failures, reporter)
+
+
+def _cannot_be_built(
+    broken: Mapping[str, PluginFailure], seeds: int, folder: Path, reporter: Reporter
+) -> tuple[Failure, ...]:
+    """The cells of rows whose plugins cannot be imported or built: told before any other."""
+    lost = tuple(failure(name, seed, "build", error) for seed in range(seeds) for name, error in broken.items())
+    for one in lost:
+        record(one, folder)
+        reporter.begin(cell_label(one.row, one.seed)).failed(one.told)
+    return lost
 
 
 def _one_by_one(
@@ -172,39 +192,25 @@ def _tables(track: Track, out: Path, failures: tuple[Failure, ...], reporter: Re
     except UserError as error:
         if not failures:
             raise
-        reporter.note(f"no tables: {error}")
+        reporter.note(
+            f"no tables: {error}" if read_cells(results_folder(track.name, out)) else "no tables: no cell finished"
+        )
         return Run(None, folder, (), failures)
     return Run(board, folder, (*write_tables(board, out), *write_comparison(board, out)), failures)
 
 
-def _resolve(
-    track: Track, schemes: Sequence[str], skip_missing: bool, reporter: Reporter
-) -> tuple[list[ResolvedScheme], list[ResolvedMethod]]:
-    """All rows resolved, or one error for all that are missing."""
-    registry = load_registry()
-    rows, references, missing = [], [], []
-    for text in dict.fromkeys(schemes or track.plan.rows):
-        try:
-            rows.append(resolve_scheme(registry, text, track))
-        except MissingMethod as error:
-            missing.append(str(error))
-    for text in track.plan.references:
-        try:
-            references.append(resolve_ranker(registry, text, track))
-        except MissingMethod as error:
-            missing.append(str(error))
-    for method in (*(part for row in rows for part in row.parts.values()), *references):
-        method.build()  # an option that its method refuses is said before any work
+def _check_missing(found: Sequence[Outcome], skip_missing: bool, reporter: Reporter) -> None:
+    """Note what is missing, or raise one error for all of it."""
+    missing = [str(error) for error in found if isinstance(error, MissingMethod)]
     if missing and not skip_missing:
         raise MissingMethod(
             f"{'; '.join(missing)}. Nothing was run. Install what is missing, or leave "
             f"{'that row' if len(missing) == 1 else 'those rows'} out with --skip-missing"
         )
-    if missing and not rows and not references:
+    if missing and len(missing) == len(found):
         raise MissingMethod(f"{'; '.join(missing)}. No row is left to run")
     for line in missing:
         reporter.note(f"left out: {line}")
-    return list({row.name: row for row in rows}.values()), references
 
 
 def _writable(folder: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
 from string import Template
@@ -46,7 +48,7 @@ def new_plugin(name: str, kind: NewKind, where: Path) -> NewPlugin:
     """Write the distribution `semidbench-NAME` into a new folder of that name in `where`.
 
     Raises:
-        UserError: the name is none or taken, or the folder is there already.
+        UserError: the name is none or taken, also by an installed distribution or module, or the folder is there.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
@@ -58,6 +60,8 @@ def new_plugin(name: str, kind: NewKind, where: Path) -> NewPlugin:
         raise UserError(f"{kind} {name!r} is there already: {taken.distribution} registers it. Choose another name")
     folder, scheme = where / f"semidbench-{name}", _SCHEME[kind].format(name=name)
     module = f"semidbench_{name.replace('-', '_')}"
+    if _is_installed(folder.name) or find_spec(module) is not None:
+        raise UserError(f"{folder.name} is installed already, and the new one would replace it. Choose another name")
     values = {
         "name": name,
         "kind": kind,
@@ -84,6 +88,14 @@ def new_plugin(name: str, kind: NewKind, where: Path) -> NewPlugin:
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}. Go to a folder that you can write to") from error
     return NewPlugin(folder, name, scheme)
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _filled(template: str, values: dict[str, str]) -> str:

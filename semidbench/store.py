@@ -29,8 +29,9 @@ class Stage:
     Attributes:
         folder: holds its output.
         key: its hash; the keys of later stages contain it.
-        seconds: wall-clock time it took when it was computed; a plugin's stage without the start of its process.
-        peak_mib: peak resident memory of the processes that computed it, of the one that took most.
+        seconds: wall-clock time it took when it was computed; a plugin's stage without the start of its process, and
+            without the text encoder.
+        peak_mib: peak resident memory of the process that computed it; a plugin's, if that did.
         machine: where it was computed.
         computed: whether this call computed it.
     """
@@ -86,8 +87,8 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> 
     Args:
         name: of the stage, e.g. "generator".
         inputs: all that determines the output, JSON values only.
-        make: writes the output into the empty folder it is given. What it says that the work took counts as the
-            stage's time; for the memory, the larger of that and this process's peak.
+        make: writes the output into the empty folder it is given. What it says that the work took is the stage's
+            time and memory; if it says nothing, both are this process's.
 
     Raises:
         UserError: the store cannot be written, or was written by another version of its format.
@@ -111,13 +112,13 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> 
         try:
             reset_peak()
             began = time.perf_counter()
-            spent = make(unfinished) or Spent(time.perf_counter() - began, 0.0)
+            spent = make(unfinished) or Spent(time.perf_counter() - began, peak_mib())
             meta: dict[str, Any] = {
                 "format": FORMAT,
                 "stage": name,
                 "inputs": inputs,
                 "seconds": round(spent.seconds, 3),
-                "peak_mib": round(max(peak_mib(), spent.peak_mib), 1),
+                "peak_mib": round(spent.peak_mib, 1),
                 "machine": this_machine().as_key(),
                 "bytes": _sizes(unfinished),
             }

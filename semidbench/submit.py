@@ -9,8 +9,9 @@ from pathlib import Path
 from semidbench.board_checks import Filed, board_problems
 from semidbench.cell_checks import canonical, cell_problems
 from semidbench.errors import UserError, unknown
+from semidbench.imported_ids import file_name, ids_folder, imported_part
 from semidbench.leaderboards import results_folder
-from semidbench.results import cell_bytes, cell_paths, write_atomically
+from semidbench.results import cell_bytes, cell_paths, read_cell, write_atomically
 from semidbench.track import Track, load_track
 from semidbench.verify import paired_files, read_filed
 
@@ -30,6 +31,17 @@ class Submission:
     written: tuple[Path, ...]
     removed: tuple[Path, ...]
     kept: tuple[Path, ...]
+
+
+def ids_to_publish(done: Submission) -> list[str]:
+    """For each row of imported IDs that was written, a line about the file without which nobody can run it again."""
+    lines: dict[str, None] = {}
+    for path in done.written:
+        cell = read_cell(path)
+        if cell.kind == "scheme" and (imported := imported_part(cell.name)):
+            file = ids_folder() / file_name(*imported)
+            lines[f"publish {file}, the IDs of {cell.name}, and link to it: nobody can run the row without it"] = None
+    return list(lines)
 
 
 class Refused(UserError):
@@ -86,8 +98,9 @@ def submit(
         problems += [_conflict(path, one) for path, one in taken.items()]
     fresh = {path: one for path, one in places.items() if path not in kept}
     others = [one for one in there if one.path not in removed and one.path not in fresh]
-    before = set(board_problems(there, chosen))
-    problems += [line for line in board_problems([*others, *fresh.values()], chosen) if line not in before]
+    before = {(problem.path, problem.kind) for problem in board_problems(there, chosen)}  # for others to mend
+    after = board_problems([*others, *fresh.values()], chosen)
+    problems += [problem.text for problem in after if (problem.path, problem.kind) not in before]
     if problems:
         raise Refused(problems)
     _write(fresh, removed - set(fresh))
@@ -96,7 +109,7 @@ def submit(
 
 def _results_of(run: Path) -> Path:
     """The folder of result files that a run left."""
-    run = run.absolute()
+    run = run.resolve()  # its name says the track, and that is not `..`
     folder = run if run.name == "results" else run / "results"
     if folder.is_dir() and any(folder.glob("*.json")):
         return folder

@@ -15,9 +15,10 @@ from semidbench.board_checks import Filed, board_problems, cases_hash
 from semidbench.cases import Cases
 from semidbench.cell_checks import canonical, cell_problems
 from semidbench.errors import UserError, unknown
-from semidbench.leaderboards import results_folder
+from semidbench.leaderboards import no_results, results_folder
 from semidbench.pair_checks import PairScores, pair_problems
 from semidbench.results import read_cases, read_cell
+from semidbench.score_checks import score_problems
 from semidbench.track import Track, built_in_tracks, load_track
 
 
@@ -72,6 +73,8 @@ def verify_files(track: Track, out: Path) -> Verified:
         why = "is a link. Put the folder itself there" if linked else "is no folder. Submit results first"
         return Verified(track, (), (f"{linked[0] if linked else folder} {why}",))
     results, problems = paired_files(folder)
+    if not results and not problems:
+        return Verified(track, (), (no_results(folder),))
     filed, scores = [], PairScores(track.evaluation.primary)
     for path in results:
         try:
@@ -81,10 +84,11 @@ def verify_files(track: Track, out: Path) -> Verified:
             continue
         filed.append(one)
         wrong = cell_problems(one.cell, cases, track)
+        wrong += [] if wrong else score_problems(one.cell, cases)
         problems += [f"{path}: {what}. {_REMAKE}" for what in wrong]
         if not wrong and one.case_hashes == filed[0].case_hashes:
             scores.add(one.cell, cases)
-    problems += board_problems(filed, track)
+    problems += [problem.text for problem in board_problems(filed, track)]
     if not problems:  # else some rows are missing or false
         problems += pair_problems(folder.parent / "leaderboard.json", scores, track)
     return Verified(track, tuple(filed), tuple(problems))

@@ -42,7 +42,7 @@ def _work(orders: Orders, tell: Tell) -> None:
     from semidbench.bench import open_bench
     from semidbench.device import held_threads
     from semidbench.plugin_limits import Limits
-    from semidbench.registry import load_registry
+    from semidbench.resolve import from_json
     from semidbench.track import Track
 
     track, data = Track.model_validate(setup["track"]), setup["data"]
@@ -53,9 +53,9 @@ def _work(orders: Orders, tell: Tell) -> None:
         )
         bench = replace(bench, limits=Limits(**setup["limits"]))
         check_inputs(setup["inputs"], bench.identity)
-        registry = load_registry()
+        rows = {row.name: row for row in map(from_json, setup["rows"])}
         while True:
-            _run(bench, registry, orders.get(), Path(setup["folder"]), work)
+            _run(bench, rows, orders.get(), Path(setup["folder"]), work)
 
 
 def check_inputs(planned: Mapping[str, str], found: Mapping[str, str]) -> None:
@@ -72,28 +72,23 @@ def check_inputs(planned: Mapping[str, str], found: Mapping[str, str]) -> None:
         )
 
 
-def _run(bench: Any, registry: Any, job: dict[str, Any], folder: Path, work: _Told) -> None:
+def _run(bench: Any, rows: Mapping[str, Any], job: dict[str, Any], folder: Path, work: _Told) -> None:
     from semidbench.cell import embedding_stage
     from semidbench.failures import failure
     from semidbench.jobs import embedders_of
     from semidbench.plugin_call import PluginFailure
-    from semidbench.resolve import resolve_ranker, resolve_scheme
     from semidbench.rows import cell_label, naming, run_cell
 
-    row, seed = job["row"], job["seed"]
-    if job["kind"] == "ranker":
-        work.over(run_cell(bench, resolve_ranker(registry, row, bench.track), seed, folder, work))
-        return
-    scheme = resolve_scheme(registry, row, bench.track)
-    if job["kind"] == "scheme":
-        work.over(run_cell(bench, scheme, seed, folder, work))
+    row, seed = rows[job["row"]], job["seed"]
+    if job["kind"] != "embedder":
+        work.over(run_cell(bench, row, seed, folder, work))
         return
     work.stage("embed")
-    with naming(cell_label(row, seed)):
+    with naming(cell_label(row.name, seed)):
         try:
-            embedding_stage(bench.telling(work.progress), embedders_of(scheme)[job["embedder"]], seed)
+            embedding_stage(bench.telling(work.progress), embedders_of(row)[job["embedder"]], seed)
         except PluginFailure as error:
-            work.over(failure(row, seed, "embed", error))
+            work.over(failure(row.name, seed, "embed", error))
             return
     work.done()
 

@@ -42,3 +42,23 @@ class Wrong(Scores):
 
     def recommend(self, histories: Any) -> Any:
         sys.exit(1)
+
+
+class Passing:
+    """A layout that hands its quantizer two rows."""
+
+    def assign(self, train: TrainData, views: Any, quantizer: Any, context: Context) -> Any:
+        fitted = quantizer()
+        x = np.zeros((2, 3), np.float32)
+        fitted.fit(x, context)
+        return fitted.encode(x)
+
+
+class Short:
+    """A quantizer whose codes are of another type than promised."""
+
+    codebook_sizes = (2,)
+
+    def fit(self, x: Any, context: Context) -> None: ...
+    def encode(self, x: Any) -> Any:
+        return np.zeros((len(x), 1), np.int32)

@@ -14,6 +14,7 @@ import numpy as np
 from semidbench.api import TASKS, ItemIds, Task
 from semidbench.cases import Cases, to_parquet
 from semidbench.id_use import id_use
+from semidbench.provenance_checks import STAGES
 from semidbench.ranking import place_beams, place_scores
 from semidbench.results import (
     CellResult,
@@ -79,14 +80,16 @@ def made_cell(name: str, seed: int, **changes: Any) -> tuple[CellResult, dict[Ta
         "ids": ids if "/" in name else None,
         "id_table_sha256": "1" * 64 if "/" in name else None,
         "rankings_sha256": hashlib.sha256(f"{name}{seed}".encode()).hexdigest(),
-        "distributions": (Distribution(name="semidbench-x", version="1", code_sha256="3" * 64),),
+        "distributions": tuple(
+            Distribution(name=name, version="1", code_sha256="3" * 64) for name in ("semidbench", "semidbench-x")
+        ),
         "environment": Environment(
             device="cpu",
             threads=TRACK.threads,
             machines=(Machine(python="3.11.7", platform="Linux", cpu="some"),),
             libraries={"numpy": "2.4.6"},
         ),
-        "timings": {"embed": 1.5},
+        "timings": dict.fromkeys(sorted(STAGES["scheme" if "/" in name else "ranker"]), 1.5),
         "peak_memory_mib": 100.25,
     }  # fmt: skip
     return CellResult(**fields | changes), cases

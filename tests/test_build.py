@@ -22,6 +22,7 @@ from semidbench.page import render_page
 from semidbench.results import TrackStamp, protocol_sha256, write_cell
 from semidbench.tables import write_tables
 from semidbench.track import Track, load_track
+from semidbench.verify import verify_files
 from tests.test_leaderboard import CONTENT, REC, SEARCH, TRICKY, cases_of
 from tests.test_leaderboard import write as write_result
 
@@ -100,17 +101,46 @@ def test_a_check_lists_what_is_wrong_and_writes_nothing(out: Path, capsys: pytes
     (out / "demo" / "notes.txt").write_text("mine")
     (out / "gone").mkdir()
     (out / "gone" / "leaderboard.md").write_text("its results are gone")
+    (out / "README.md").write_text("mine")
+    (out / "linked").symlink_to(out / "demo")  # with results, which do not count
+    (out / "smoke" / "claims.md").rename(out / "smoke" / "results" / "claims.md")
+    (out / "smoke" / "claims.md").symlink_to(out / "smoke" / "results" / "claims.md")
     before = contents(out)
     code, lines, errors = said(capsys, "leaderboard", "build", "--out", str(out), "--check")
     assert (code, contents(out)) == (2, before)
     assert lines == [
+        f"should not be there: {out}/README.md",
         f"stale: {out}/demo/leaderboard.csv",
         f"should not be there: {out}/demo/notes.txt",
-        f"should not be there: {out}/gone/leaderboard.md",
+        f"should not be there: {out}/gone",
+        f"should not be there: {out}/linked",
+        f"a link: {out}/smoke/claims.md",
         f"missing: {out}/smoke/leaderboard.tex",
     ]
     assert len(errors) == 1
-    assert errors[0].startswith("error: 4 of the files in")
+    assert errors[0].startswith("error: 7 of the files in")
+
+
+def test_a_linked_folder_of_results_should_not_be_there_and_a_linked_file_is_replaced(out: Path) -> None:
+    page, results = out / "index.html", out / "demo" / "results"
+    page.rename(out.parent / "page")
+    page.symlink_to(out.parent / "page")
+    results.rename(out.parent / "results")
+    results.symlink_to(out.parent / "results")
+    made = build(out)
+    assert stale(made) == {results: "should not be there", page: "a link"}
+    assert write(made) == [page]
+    assert not page.is_symlink()
+
+
+def test_an_empty_folder_of_results_is_told_as_verify_tells_it(out: Path) -> None:
+    for path in (out / "demo" / "results").iterdir():
+        path.unlink()
+    with pytest.raises(UserError) as told:
+        build(out)
+    assert (str(told.value),) == verify_files(load_track("demo"), out).problems
+    assert "semidbench submit" in str(told.value)
+    assert f"or delete {out / 'demo'}" in str(told.value)
 
 
 def test_the_command_builds_and_then_its_check_passes(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,7 +261,7 @@ def test_same_bytes_everywhere(
     tmp_path: Path,
 ) -> None:
     """In another Python, locale, time zone and order of files, and with other hashes of strings."""
-    needed = "import importlib.util as u, sys; sys.exit(u.find_spec('pingouin') is None)"
+    needed = "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ('jinja2', 'scipy', 'typer'))))"
     if shutil.which(python) is None or subprocess.run([python, "-c", needed]).returncode:
         pytest.skip(f"{python} with semidbench's dependencies: not here; .ci/core-only builds the committed boards")
     if language != "C" and locales is None:

@@ -10,16 +10,17 @@ import pytest
 
 from semidbench.cli import main
 from semidbench.errors import UserError
+from semidbench.plugin_limits import Limits
 from semidbench.registry import KINDS, Kind
 from semidbench.testing import NearestRows, Rule, context, quantizer_rules, small_world
 from semidbench.testing.check import Report, check
 from semidbench.testing.evidence import Evidence, Measured
-from semidbench.testing.process import Limits
+from semidbench.testing.process import LIMITS
 from semidbench.testing.rules import judge, rules
 from tests import broken_plugins
 
-_LIMITS = Limits(seconds=120, mib=1500)
-_SHORT = Limits(seconds=3)
+_LIMITS = Limits(seconds=120, memory_mib=1500)
+_SHORT = Limits(seconds=3, memory_mib=1500)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def test_every_rule_is_explained() -> None:
         ("quantizer", "exit", "it raised SystemExit: 0"),
         ("quantizer", "raise", "it raised RuntimeError: the deed is done"),
         ("quantizer", "memory-hog", "it raised MemoryError"),
-        ("quantizer", "flood", "it printed more than 1 MiB"),
+        ("quantizer", "flood", "it printed more than 16 MiB"),
         ("quantizer", "large", "with 10 times as many items it raised RuntimeError: too many items"),
         ("quantizer", "light", "imports scipy"),
         ("quantizer", "made-lacks", "it has no `fit` and no `encode`"),
@@ -93,9 +94,23 @@ def test_the_method_s_own_traceback_is_kept() -> None:
     assert "in fail" in trace
 
 
+@pytest.mark.parametrize(("name", "words"), [("broken-hang", "in hang"), ("broken-crash", "in crash")])
+def test_where_a_process_was_is_kept(name: str, words: str) -> None:
+    trace = check(name, "quantizer", {}, _SHORT).evidence.trace
+    assert trace is not None
+    assert words in trace
+    assert "semidbench/" not in trace
+
+
+def test_a_file_of_the_user_is_no_module_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise RuntimeError('not mine')")
+    monkeypatch.chdir(tmp_path)
+    assert check("broken-good", "quantizer", {}, _LIMITS).passed
+
+
 @pytest.mark.parametrize("name", ["popularity", "shared", "separate", "rq-kmeans", "content"])
 def test_methods_of_this_repository_keep_all_rules(name: str) -> None:
-    report = check(name, None, {}, Limits())
+    report = check(name, None, {}, LIMITS)
     assert report.passed, failed(report)
     assert [each.items for each in report.evidence.measured] == [240, 2400]
 
@@ -110,7 +125,14 @@ def test_the_command_says_all_that_was_found(
     assert ended_with(monkeypatch, "broken-raise", "--kind", "quantizer") == 1
     printed = capsys.readouterr()
     assert "the deed is done" in " ".join(printed.out.split())
-    assert "broken_methods.py" in printed.err
+    assert not printed.err
+    kept, _, rest = printed.out.partition("not checked, because runs is broken: ")
+    skipped, _, broken = rest.partition("\n\nfailed: runs\n")
+    assert "made" in kept
+    assert skipped.split(", ")[0] == "returns"
+    assert "\n" not in skipped
+    assert broken.index("  Contract: it does its work") < broken.index("  Seen: ") < broken.index("broken_methods.py")
+    assert broken.splitlines()[-1] == "    RuntimeError: the deed is done"
     assert ended_with(monkeypatch, "broken-good", "--kind", "quantizer") == 0
     assert "2,400 items" in capsys.readouterr().out
 
@@ -164,11 +186,11 @@ def test_a_class_that_no_other_process_can_find_is_refused() -> None:
 @pytest.mark.parametrize(
     ("small", "large", "broken"),
     [
-        ((0.001, 0.1), (0.9, 31.0), set()),  # below the floors
+        ((0.001, 0.1), (0.9, 15.9), set()),  # below the floors
         ((0.1, 2.0), (2.9, 59.0), set()),  # 29 times and 29.5
         ((0.1, 2.0), (3.1, 61.0), {"time", "memory"}),
-        ((0.0, 0.0), (0.1, 29.0), set()),
-        ((0.0, 0.0), (1.1, 33.0), {"time", "memory"}),
+        ((0.0, 0.0), (0.1, 15.9), set()),
+        ((0.0, 0.2), (1.1, 22.0), {"time", "memory"}),  # as of one float32 (N, N)
     ],
 )
 def test_growth(small: tuple[float, float], large: tuple[float, float], broken: set[str]) -> None:

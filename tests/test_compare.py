@@ -19,6 +19,7 @@ from semidbench.errors import UserError
 from semidbench.leaderboards import Leaderboard, leaderboard
 from semidbench.published import paper, table_rows
 from semidbench.registry import Registry
+from semidbench.resolver_process import resolve_here
 from semidbench.runs import run
 from semidbench.tables import render
 from tests.facts import FACTS
@@ -158,7 +159,8 @@ def test_rows_come_in_the_paper_s_order(tmp_path: Path) -> None:
 
 
 def test_a_run_takes_the_rows_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semidbench.runs.load_registry", Registry)
+    monkeypatch.setattr("semidbench.resolver_process.load_registry", Registry)
+    monkeypatch.setattr("semidbench.runs.resolve_apart", resolve_here)
     with pytest.raises(UserError) as error:
         run("smoke", table="3", out=tmp_path, cache=tmp_path)
     assert all(name in str(error.value) for name in table_rows("3"))

@@ -10,7 +10,7 @@ CODE = Code("plugin", "1", "0" * 64, {})
 
 
 def method(name: str, below: tuple[ResolvedMethod, ...] = (), **options: object) -> ResolvedMethod:
-    return ResolvedMethod(f"embedder {name!r}", name, None, dict(options), CODE, f"{name}:{name}", below)
+    return ResolvedMethod(f"embedder {name!r}", name, dict(options), CODE, f"{name}:{name}", below)
 
 
 def test_options_of_the_embedders_beneath_are_recorded() -> None:

@@ -284,9 +284,14 @@ BAD_PARQUET: dict[str, tuple[bytes, str]] = {
     "cut": (altered()[:-20], "holds no IDs that can be read"),
     "another's": (plain_parquet(), "no semidbench export of IDs"),
     "another format": (altered({"format": 2}), "has format 2, this semidbench reads 1"),
-    "another header": (altered({"search": 5}), "holds no IDs that can be read"),
-    "no sizes": (altered({"search": {"slots": ["a", "b"]}}), "holds no IDs that can be read: 'sizes'"),
-    "an endless size": (altered({"rec": {"slots": ["a", "b"], "sizes": [2, float("inf")]}}), "infinity"),
+    "another header": (altered({"search": 5}), "search.slots and search.sizes of its semidbench_ids are"),
+    "no hash": (altered({"id_table_sha256": None}), "its semidbench_ids lacks id_table_sha256, a text"),
+    "nobody who made it": (altered({"made_by": 3}), "or made_by, an object"),
+    "no sizes": (altered({"search": {"slots": ["a", "b"]}}), "search.slots and search.sizes of its semidbench_ids are"),
+    "an endless size": (
+        altered({"rec": {"slots": ["a", "b"], "sizes": [2, float("inf")]}}),
+        "rec.slots and rec.sizes of its",
+    ),
     "a huge codebook": (altered({"rec": {"slots": ["a", "b"], "sizes": [2, 10**12]}}), "2,097,152 codes at most"),
     "nine levels": (altered({"rec": {"slots": list("abcdefghi"), "sizes": [2] * 9}}), "1 to 8 levels"),
     "a level too many": (altered({"rec": {"slots": list("abc"), "sizes": [2] * 3}}), "columns task, item, code_1"),
@@ -402,5 +407,5 @@ def test_command_line(
     assert told("--name", "../x") == (
         2,
         "",
-        "error: --name '../x': a name has 1 to 64 of the characters a-z 0-9 _ - and begins with none of _ -\n",
+        "error: --name '../x': a name has 1 to 64 of the characters a-z 0-9 _ - and begins with a letter or digit\n",
     )

@@ -24,7 +24,7 @@ from semidbench.jobs import Job, next_job, plan_jobs
 from semidbench.memory import free_mib, worker_mib
 from semidbench.progress import Silent
 from semidbench.registry import load_registry
-from semidbench.resolve import resolve_ranker, resolve_scheme
+from semidbench.resolve import Wanted, resolve, resolve_scheme
 from semidbench.runs import run
 from semidbench.track import load_track
 from semidbench.worker import check_inputs
@@ -173,7 +173,7 @@ def test_processes_leave_when_nobody_listens_any_more(
 def test_embeddings_are_planned_once_and_in_order(track: str, tmp_path: Path) -> None:
     chosen, registry = load_track(track), load_registry()
     schemes = [resolve_scheme(registry, row, chosen) for row in (SEARCH, FUSED, "-/-/random")]
-    rankers = [resolve_ranker(registry, "popularity", chosen)]
+    rankers = [resolve(registry, Wanted("ranker", "popularity"), chosen)]
     bench = open_bench(chosen, "test", None, tmp_path, "cpu", Silent().progress)
     jobs = plan_jobs(bench, schemes, rankers, 2)
     key = {job.label: job.key for job in jobs}

@@ -74,7 +74,7 @@ def test_it_says_what_comes_next(
     files = ("pyproject.toml", "README.md", "semidbench_mine.py", "tests/test_mine.py")
     assert written == {f"semidbench-mine/{name}" for name in files}
     said = capsys.readouterr().out
-    for line in ("cd semidbench-mine", "semidbench check mine", "run --track smoke --scheme -/-/mine"):
+    for line in ("cd semidbench-mine", "semidbench check mine\n  cd ..\n", "run --track smoke --scheme -/-/mine"):
         assert line in said
     assert all("$" not in (tmp_path / name).read_text() for name in written)
 
@@ -96,6 +96,15 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="quantizer 'rq-kmeans' is there already: semidbench-faiss registers it"):
         new_plugin("rq-kmeans", "quantizer", tmp_path)
+
+
+def test_an_installed_distribution_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "semidbench_old.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("faiss", "joint-ids", "old"):
+        with pytest.raises(UserError, match=f"semidbench-{name} is installed already"):
+            new_plugin(name, "quantizer", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["semidbench_old.py"]
 
 
 @pytest.mark.parametrize(("name", "expected"), [("none", "NoneMethod"), ("two-words", "TwoWords")])

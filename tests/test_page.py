@@ -196,6 +196,16 @@ def test_the_main_table_is_that_of_the_leaderboard(page: Element, which: str, re
             assert td.attributes["data-v"] == f"{exact:.6g}"
 
 
+def test_what_the_tests_pair_stands_beneath_each_header(page: Element, demo: Ledger) -> None:
+    (table,) = [table for table in page.all("table", **{"data-track": "demo"}) if table.all("caption")]
+    headers = [header for header in table.all("th", scope="col") if "data-group" in header.attributes]
+    for header, column in zip(headers, demo.board.columns, strict=True):
+        unit = "item" if column.task == "search" else "user"
+        n = f"{column.tests.n:,} {unit}{'s' * (column.tests.n > 1)}"
+        assert " ".join(header.text().split()) == f"{column.group.title()} n = {n}"
+        assert header.attributes["data-paired"] == n
+
+
 def grid_of(table: Element) -> tuple[list[str], list[list[str]]]:
     lines = [cells(row) for row in table.all("tr")]
     return lines[0], lines[1:]

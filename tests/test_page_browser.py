@@ -182,6 +182,7 @@ def test_a_note_on_hover_and_focus(visitor: Visitor, demo: Ledger) -> None:
     number.focus()
     tip.wait_for()
     assert "Search R@30 Head" in tip.inner_text()
+    assert re.search(r"Tests pair \d+ items?\.", tip.inner_text())
     page.keyboard.press("Escape")
     assert tip.count() == 0
     assert number.evaluate("one => one === document.activeElement")
@@ -374,8 +375,11 @@ def test_the_filter_hides_rows_and_dims_marks(visitor: Visitor, demo: Ledger) ->
     assert visible_rows == sum("fused" in row.name for row in demo.board.rows) > 0
     marks = len(demo.board.rows) + len(demo.board.references)
     assert page.locator("#demo .mark.off").count() == marks - visible_rows
+    rule = page.locator("#demo tbody.rule")
+    assert not rule.is_visible()
     page.locator("#demo .filter input").fill("")
     assert page.locator("#demo .mark.off").count() == 0
+    assert rule.is_visible()
 
 
 def test_marks_lead_to_rows_and_labels_do_not_overlap(visitor: Visitor, demo: Ledger) -> None:

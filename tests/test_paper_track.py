@@ -23,7 +23,7 @@ from semidbench.errors import UserError
 from semidbench.generator import load_generator
 from semidbench.progress import Silent
 from semidbench.registry import load_registry
-from semidbench.resolve import resolve_ranker, resolve_scheme
+from semidbench.resolve import Wanted, resolve, resolve_scheme
 from semidbench.results import read_cells
 from semidbench.runs import Run, run
 from semidbench.text_tokens import load_text_tokens
@@ -182,7 +182,7 @@ def test_every_row_of_the_track_can_be_built() -> None:
         for part in resolve_scheme(registry, row, paper).parts.values():
             part.build()
     for ranker in paper.plan.references:
-        resolve_ranker(registry, ranker, paper).build()
+        resolve(registry, Wanted("ranker", ranker), paper).build()
     for kind in registry.methods.values():
         for name, method in kind.items():
             if name in paper.plan.providers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -164,6 +165,26 @@ def test_what_is_no_message_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
     heard = Heard()
     with programs.started("babbler", [programs.environment(1, {})], heard, 1.0):
         assert all_of(heard) == [(0, ["broken", "this is no message: hello\n"]), (0, ["ended"])]
+
+
+@pytest.mark.parametrize("line", ["5", "[]", "{}", "[5]", '["said", 5]', '["ended"]', "[" * 100_000, "null"])
+def test_json_that_is_no_message_is_an_error(line: str) -> None:
+    heard = Heard()
+    programs._listen(io.StringIO(f"{line}\n"), 3, heard)
+    place, message = heard.get_nowait()
+    assert (place, message[0]) == (3, "broken")
+    assert message[1].startswith("this is no message: ")
+    assert heard.empty()
+
+
+def test_a_file_of_the_user_is_no_module_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise RuntimeError('not mine')")
+    (tmp_path / "modules").mkdir()
+    module = write(tmp_path / "modules", monkeypatch, "tell('fine')")
+    monkeypatch.chdir(tmp_path)
+    heard = Heard()
+    with programs.started(module, [programs.environment(1, {})], heard, 1.0):
+        assert all_of(heard) == [(0, ["fine"]), (0, ["ended"])]
 
 
 def test_a_program_leaves_when_its_parent_is_killed_whatever_it_is_doing(

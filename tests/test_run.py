@@ -21,6 +21,7 @@ from semidbench.dataset.prepare import Prepared, prepare
 from semidbench.errors import UserError
 from semidbench.progress import Silent
 from semidbench.registry import Registered, Registry, load_registry
+from semidbench.resolver_process import resolve_here
 from semidbench.results import cell_bytes, cell_paths, read_cells, stamped
 from semidbench.runs import Run, run
 from semidbench.track import Track, load_track
@@ -135,7 +136,8 @@ def test_nothing_that_a_plugin_is_handed_holds_test_data(
     registry = Registry()
     for kind in registry.methods:
         registry.methods[kind]["spy"] = Registered(kind, "spy", spy_plugin.Spy, "spy-plugin", "1")
-    monkeypatch.setattr("semidbench.runs.load_registry", lambda: registry)
+    monkeypatch.setattr("semidbench.resolver_process.load_registry", lambda: registry)
+    monkeypatch.setattr("semidbench.runs.resolve_apart", resolve_here)
     monkeypatch.setattr(bench_module, "prepare", planted)
     monkeypatch.setenv("SPY_NOTES", str(tmp_path / "notes"))
     track = load_track("smoke")
@@ -201,7 +203,8 @@ def test_a_missing_plugin_is_said_before_any_work_and_can_be_left_out(
 ) -> None:
     registry = load_registry()
     del registry.methods["embedder"]["rec"]
-    monkeypatch.setattr("semidbench.runs.load_registry", lambda: registry)
+    monkeypatch.setattr("semidbench.resolver_process.load_registry", lambda: registry)
+    monkeypatch.setattr("semidbench.runs.resolve_apart", resolve_here)
     with pytest.raises(
         UserError, match=r"needs the embedder 'rec', which comes with semidbench-recbole.*--skip-missing"
     ):

@@ -145,6 +145,44 @@ def test_what_was_wrong_before_does_not_stop_a_row(run: Path, board: Path) -> No
     submit(run, board, schemes=[CONTENT])
 
 
+def test_what_others_did_wrong_does_not_stop_a_row(run: Path, board: Path, tmp_path: Path) -> None:
+    """One result there is on other data; how many others there are changes its line, and nothing else."""
+    submit(run, board)
+    forge(path_of(board / "demo/results", POPULARITY, 1), lambda raw: raw["dataset"].update(sha256="e" * 64))
+    make_results(tmp_path / "more" / "demo" / "results", (RANDOM,))
+    assert len(submit(tmp_path / "more" / "demo", board).written) == SEEDS
+
+
+def test_a_row_that_stays_incomplete_is_refused(run: Path, board: Path) -> None:
+    submit(run, board)
+    for seed in (2, 3):
+        path = path_of(board / "demo/results", CONTENT, seed)
+        path.unlink()
+        path.with_suffix(".parquet").unlink()
+    path_of(run / "results", CONTENT, 2).unlink()
+    refused(run, board, "lacks seed 2;")
+
+
+def test_a_run_is_found_from_within(run: Path, board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run / "results")
+    assert len(submit(Path(".."), board).written) == len(submit(Path(), board).kept) == 2 * SEEDS
+
+
+def test_a_row_of_imported_ids_says_which_file_to_publish(
+    run: Path, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMIDBENCH_IDS", str(tmp_path / "ids"))
+    name, options = f"-/-/imported[ids=mine,sha256={'1' * 12}]", {"layout": {"ids": "mine", "sha256": "1" * 12}}
+    for seed in range(SEEDS):
+        write_cell(run / "results", *made_cell(name, seed, options=options))
+    ran = CliRunner().invoke(app, ["submit", str(run), "--to", str(board)])
+    assert ran.exit_code == 0
+    assert ran.stdout.count(f"publish {tmp_path / 'ids' / 'mine.111111111111.parquet'}, the IDs of {name},") == 1
+    assert ran.stdout.count("publish") == 1
+    forge(path_of(run / "results", name, 0), lambda raw: raw.update(id_table_sha256="2" * 64))
+    refused(run, board, "it ran with other IDs .* that its name says")
+
+
 @pytest.mark.parametrize("fails_at", [1, 2, 7])
 def test_a_write_that_fails_changes_nothing(
     run: Path, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int

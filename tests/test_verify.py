@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy.special import stdtr
 from typer.testing import CliRunner
 
+from semidbench import scoring
 from semidbench.cli.app import app
 from semidbench.errors import UserError
 from semidbench.leaderboards import leaderboard
-from semidbench.results import write_cell
+from semidbench.pair_checks import two_sided_p
+from semidbench.results import read_cases, read_cell, write_cell
 from semidbench.tables import write_tables
 from semidbench.verify import tracks_of, verify_files
 from tests.forged import (
@@ -76,6 +81,13 @@ def put(*keys: Any, value: Any) -> Change:
     return change
 
 
+def keep_first(field: str) -> Change:
+    def change(raw: dict[str, Any]) -> None:
+        del raw[field][1:]
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -111,6 +123,17 @@ def put(*keys: Any, value: Any) -> Change:
         (CONTENT, put("ids", "rec", "max_items", value=60), "of up to 60 items"),
         (CONTENT, put("ids", "rec", "colliding", value=1.0), "ids.rec.colliding is 1.0"),
         (CONTENT, put("ids", "rec", "max_items", value=1), "of up to 1 items"),
+        (CONTENT, put("distributions", value=[]), "it names nothing as the code that made it"),
+        (CONTENT, keep_first("distributions"), "it names semidbench as the code that made it"),
+        (POPULARITY, put("distributions", 0, "name", value="semidbench-y"), "it names semidbench-x, semidbench-y as"),
+        (POPULARITY, put("distributions", 0, "name", value="semidbench-x"), "it names semidbench-x twice as"),
+        (CONTENT, put("environment", "machines", value=[]), "it names no machine"),
+        (CONTENT, put("environment", "libraries", value={"scipy": "1"}), "its libraries lack numpy"),
+        (CONTENT, put("timings", value={}), "its timings are of nothing; the stages of a scheme are decoder, embedder"),
+        (POPULARITY, put("timings", "layout", value=1.0), "its timings are of layout, ranker; the stages of a ranker"),
+        (CONTENT, put("peak_memory_mib", value=0.0), "its peak memory is 0"),
+        (CONTENT, put("environment", "device", value="abacus"), "its device is 'abacus'"),
+        (CONTENT, put("environment", "gpus", value=2), "it names 2 graphics cards for a scheme on cpu; 1 at most"),
     ],
 )  # fmt: skip
 def test_a_forged_result_is_named(out: Path, results: Path, name: str, change: Change, message: str) -> None:
@@ -192,6 +215,57 @@ def test_a_seed_that_is_a_copy_is_named(out: Path, results: Path) -> None:
     assert any(f"{path}: seeds 0 and 4 of {CONTENT!r} have the very same rankings" in line for line in problems(out))
 
 
+def copy_result(results: Path, source: tuple[str, int], name: str, seed: int, **changes: Any) -> Path:
+    """The placements of one result under the name and seed of another, which is replaced."""
+    own = read_cell(path_of(results, name, seed))
+    path = path_of(results, *source)
+    taken = read_cell(path)
+    cell = own.model_copy(update={"metrics": taken.metrics, **changes})
+    write_cell(results, cell, read_cases(results, taken))
+    return path_of(results, name, seed)
+
+
+def test_a_seed_whose_placements_are_a_copy_is_named(out: Path, results: Path) -> None:
+    path = copy_result(results, (CONTENT, 0), CONTENT, 4)
+    assert any(
+        line == f"{path}: seeds 0 and 4 of {CONTENT!r} have the very same placements: one is a copy. Run both again"
+        for line in problems(out)
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_row_that_is_a_copy_is_named(out: Path, results: Path, seed: int) -> None:
+    path = copy_result(results, (CONTENT, 0), SEARCH, seed)
+    assert any(
+        f"{path}: {SEARCH!r} seed {seed} has the very same placements as {CONTENT!r} seed 0" in line
+        for line in problems(out)
+    )
+
+
+def test_rankers_are_not_each_others_copies(out: Path, results: Path) -> None:
+    for seed in range(SEEDS):
+        cell, cases = made_cell(POPULARITY, seed)
+        write_cell(results, cell.model_copy(update={"name": "bm25"}), cases)
+    assert sum("has the very same rankings as 'bm25' seed" in line for line in problems(out)) == SEEDS
+
+
+def test_a_ranker_without_randomness_is_the_same_for_each_seed(out: Path, results: Path) -> None:
+    for seed in range(SEEDS):
+        cell, cases = made_cell(POPULARITY, 0)
+        write_cell(results, cell.model_copy(update={"seed": seed}), cases)
+    assert not any("very same" in line for line in problems(out))
+
+
+def test_schemes_that_come_to_the_same_ids_may_be_alike(out: Path, results: Path) -> None:
+    """As multi-task[ratio=1:0] and search do: the same IDs, the same seed, and so the same generator."""
+    taken = read_cell(path_of(results, CONTENT, 0))
+    same = {part: getattr(taken, part) for part in ("ids", "id_table_sha256", "rankings_sha256")}
+    copy_result(results, (CONTENT, 0), SEARCH, 0, **same)
+    assert not any("very same" in line for line in problems(out))
+    copy_result(results, (CONTENT, 0), SEARCH, 0, **same | {"id_table_sha256": "2" * 64})
+    assert any("very same rankings" in line for line in problems(out))
+
+
 def test_a_linked_folder_is_refused(out: Path, tmp_path: Path) -> None:
     moved = (out / TRACK.name).rename(tmp_path / "elsewhere")
     (out / TRACK.name).symlink_to(moved)
@@ -206,6 +280,38 @@ def edit_pairs(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str, 
     return edit
 
 
+def edit_column(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
+    def edit(board: dict[str, Any]) -> None:
+        column = next(column for column in board["columns"] if (column["task"], column["group"]) == ("rec", "torso"))
+        column[field] = change(column[field])
+
+    return edit
+
+
+@example(t=30.0, freedom=1000)  # where p is far below the rounding of 1
+@given(t=st.floats(1e-6, 60), freedom=st.integers(1, 800_000))
+def test_p_by_two_functions(t: float, freedom: int) -> None:
+    assert float(two_sided_p(t, freedom)) == pytest.approx(2 * stdtr(freedom, -t), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ndcg_at", "id_recall_at", "recall_at"])
+def test_an_error_in_the_scoring_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It writes and reads by the same wrong formula, so that only counting shows it."""
+    right = getattr(scoring, name)
+    monkeypatch.setattr(scoring, name, lambda *args: right(*args[:-1], args[-1] - 1))
+    make_results(tmp_path / TRACK.name / "results", (CONTENT,))
+    said = [line for line in problems(tmp_path) if "and counting gives" in line]
+    assert len(said) == SEEDS * 2
+    assert all(f"{name.removesuffix('_at')}@" in line for line in said)
+
+
+def test_an_error_in_the_means_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = scoring.kinds
+    monkeypatch.setattr(scoring, "kinds", lambda units, head: right(units, ~head))
+    make_results(tmp_path / TRACK.name / "results", (CONTENT,))
+    assert sum("search, head: " in line for line in problems(tmp_path)) == SEEDS
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -213,6 +319,13 @@ def edit_pairs(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str, 
         (edit_pairs("corrected_p", lambda p: None), "rec, torso: the corrected p of"),
         (edit_pairs("difference", lambda d: d + 1e-8), "rec, torso: the difference of"),
         (edit_pairs("significant", lambda yes: not yes), "rec, torso: `significant` of"),
+        (edit_pairs("seeds_ahead", lambda n: n + SEEDS), "rec, torso: `seeds_ahead` of"),
+        (edit_pairs("common_seeds", lambda n: n - 1), "rec, torso: `common_seeds` of"),
+        (edit_pairs("holds", lambda yes: not yes), "rec, torso: `holds` of"),
+        (edit_column("critical_t", lambda t: t * (1 + 1e-5)), "rec, torso: `critical_t` "),
+        (edit_column("critical_t", lambda t: None), "rec, torso: `critical_t` is None for 3 tests"),
+        (edit_column("m", lambda m: m - 1), "rec, torso: it says n = "),
+        (edit_column("n", lambda n: n + 1), "rec, torso: it says n = "),
         (edit_pairs("a", lambda a: a % 3 + 1), "rec, torso: its pairs are not those of the 3 rows"),
         (lambda board: board["rows"].pop(), "is no leaderboard: KeyError"),
         (lambda board: board["columns"][0]["pairs"]["a"].pop(), "is no leaderboard: ValueError"),

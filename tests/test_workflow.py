@@ -14,7 +14,13 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from semidbench import runs
+from semidbench.build import build, write
 from semidbench.cli.app import app
+from semidbench.results import protocol_sha256
+from semidbench.runs import run
+from semidbench.submit import submit
+from semidbench.track import load_track
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / ".ci" / "leaderboards"
@@ -65,22 +71,140 @@ def test_the_scripts_commands_exist() -> None:
         assert set(options.split()) <= known, name
 
 
+def test_torch_has_its_version_from_the_constraints(workflow: dict[str, Any]) -> None:
+    (job,) = workflow["jobs"].values()
+    (line,) = (
+        line for step in job["steps"] for line in step.get("run", "").splitlines() if "download.pytorch.org" in line
+    )
+    assert not re.search(r"torch==\d", line)
+    wanted = subprocess.run(["grep", "^torch==", "constraints.txt"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert re.fullmatch(r"torch==[\d.]+\n", wanted)
+
+
+def test_it_runs_whenever_what_it_needs_changes(workflow: dict[str, Any]) -> None:
+    paths = set(workflow[True]["pull_request"]["paths"])
+    assert {".github/workflows/**", "pyproject.toml", "README.md", "constraints.txt", ".ci/**", "plugins/**"} <= paths
+    assert all((ROOT / path.removesuffix("/**")).exists() for path in paths)
+
+
 def test_ci_runs_the_same_script() -> None:
     assert ".ci/leaderboards" in (ROOT / ".ci" / "run").read_text()
 
 
+def copied(tmp_path: Path, *plugins: str) -> Path:
+    """The script beside the boards of a run and folders of these plugins, which hold what names them and no code."""
+    root = tmp_path / "checkout"
+    (root / "plugins").mkdir(parents=True)
+    shutil.copytree(ROOT / ".ci", root / ".ci", ignore=shutil.ignore_patterns("__pycache__"))
+    for plugin in plugins:
+        (root / "plugins" / plugin).mkdir()
+        (root / "plugins" / plugin / "pyproject.toml").write_text(f'[project]\nname = "{plugin}"\n')
+    return root
+
+
+@pytest.fixture(scope="module")
+def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A leaderboard of `smoke` with one ranker."""
+    folder = tmp_path_factory.mktemp("boards")
+    track = load_track("smoke")
+    plan = track.plan.model_copy(update={"rows": (), "references": ("popularity",)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load_track", lambda name: track.model_copy(update={"plan": plan}))
+        run("smoke", seeds=1, out=folder / "run", cache=folder / "cache", device="cpu", jobs=1)
+    submit(folder / "run" / "smoke", folder / "leaderboards")
+    write(build(folder / "leaderboards"))
+    return folder
+
+
+def script(root: Path, boards: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    shutil.copytree(boards / "leaderboards", root / "leaderboards")
+    programs = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "SEMIDBENCH_CACHE": str(boards / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(root / "more"), str(ROOT)]),
+    }
+    command = ["bash", ".ci/leaderboards", *args]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+
+def test_a_changed_ranker_is_checked_and_run_on_smoke(tmp_path: Path, boards: Path) -> None:
+    ran = script(copied(tmp_path, "semidbench-popularity"), boards)
+    assert ran.returncode == 0, ran.stderr
+    assert "nothing wrong" in ran.stdout
+    assert "ranker popularity" in ran.stdout  # of `semidbench check`
+    assert "popularity seed 0: search R@30" in ran.stderr  # of `semidbench run`
+    assert "bm25" not in ran.stdout + ran.stderr  # nothing but the plugin's own rows
+
+
+def broken_plugin(root: Path) -> None:
+    """An installed distribution whose plugin raises when it is imported."""
+    info = root / "more" / "semidbench_broken-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: semidbench-broken\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[semidbench]\nbroken = semidbench_broken\n")
+    (root / "more" / "semidbench_broken.py").write_text("import nowhere_to_be_found\n")
+
+
 @pytest.mark.parametrize(
-    ("plugin", "some"),
+    ("plugin", "says"),
     [
-        ("semidbench-joint-ids", {"method layout gensar", "row content+rec/-/gensar"}),
-        ("semidbench-popularity", {"method ranker popularity"}),
+        ("semidbench-not-there", "semidbench-not-there is not installed here, or registers no method"),
+        ("semidbench-broken", "semidbench-broken: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
     ],
 )
-def test_a_plugins_methods_and_rows_are_named(plugin: str, some: set[str]) -> None:
+def test_a_plugin_that_does_not_load_fails(tmp_path: Path, boards: Path, plugin: str, says: str) -> None:
+    root = copied(tmp_path, plugin)
+    broken_plugin(root)
+    ran = script(root, boards)
+    assert ran.returncode != 0
+    assert says in ran.stderr
+    assert not (root / "semidbench-results").exists()
+
+
+def test_only_changed_plugins_are_run_and_none_that_was_removed(tmp_path: Path, boards: Path) -> None:
+    root = copied(tmp_path, "semidbench-not-there", "semidbench-gone")
+
+    def git(*args: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, *args], cwd=root, check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    shutil.rmtree(root / "plugins" / "semidbench-gone")
+    git("commit", "-am", "two")
+    ran = script(root, boards, "HEAD~1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_stale_pages_stop_it(tmp_path: Path, boards: Path) -> None:
+    root = copied(tmp_path)
+    shutil.copytree(boards, tmp_path / "boards")
+    (tmp_path / "boards" / "leaderboards" / "notes.txt").touch()
+    ran = script(root, tmp_path / "boards")
+    assert ran.returncode == 2
+    assert "should not be there: leaderboards/notes.txt" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("plugin", "methods", "rows", "references"),
+    [
+        ("semidbench-joint-ids", {"layout gensar"}, {"content+rec/-/gensar"}, ()),
+        ("semidbench-popularity", {"ranker popularity"}, set(), ("popularity",)),
+    ],
+)
+def test_a_plugins_methods_and_rows_are_named(
+    tmp_path: Path, plugin: str, methods: set[str], rows: set[str], references: tuple[str, ...]
+) -> None:
     ran = subprocess.run(
-        [sys.executable, ROOT / ".ci/plugin_rows.py", ROOT / "plugins" / plugin],
+        [sys.executable, ROOT / ".ci/plugin_rows.py", tmp_path / "track.toml", ROOT / "plugins" / plugin],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert some <= set(ran.stdout.splitlines())
+    assert methods <= set(ran.stdout.splitlines())
+    track, smoke = load_track(str(tmp_path / "track.toml")), load_track("smoke")
+    assert rows <= set(track.plan.rows)
+    assert track.plan.references == references
+    assert protocol_sha256(track.model_copy(update={"name": "smoke"})) == protocol_sha256(smoke)

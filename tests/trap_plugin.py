@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,10 +83,43 @@ def do(deed: str, context: Context) -> None:
         case "flood":
             while True:
                 sys.stdout.write("x" * 2**16)
+        case "no message" | "forged end" | "nothing done":
+            pipe = next(fd for fd in range(3, 20) if _is_pipe_to_harness(fd))
+            said = {"no message": b"5\n", "forged end": b'["done", NaN, -5.0]\n'}
+            os.write(pipe, said.get(deed, b'["done", 1.0, 1.0]\n'))
+            while True:
+                time.sleep(0.01)
+        case "unspeakable":
+            raise Unspeakable
+        case "escape":
+            print("\x1b[2J\x07")
+            raise ValueError("\x1b[31mred")
+        case "temporary":
+            (marks / "temporary").write_text(tempfile.mkdtemp())
+            (marks / "oom").write_text(Path("/proc/self/oom_score_adj").read_text())
+        case "encode":
+            began = time.perf_counter()
+            context.text_encoder.encode(["a text that nobody else encodes"])
+            (marks / "encoded").write_text(str(time.perf_counter() - began))
         case "child":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
             (marks / "child").write_text(str(child.pid))
             raise ValueError("with a child")
+
+
+def _is_pipe_to_harness(descriptor: int) -> bool:
+    """What this process can write to and the harness reads messages from."""
+    try:
+        status = os.fstat(descriptor)
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    except OSError:
+        return False
+    return stat.S_ISFIFO(status.st_mode) and flags & os.O_ACCMODE == os.O_WRONLY
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
 
 
 class Trap:

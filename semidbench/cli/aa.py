@@ -28,7 +28,9 @@ def aa(
     ] = "case",
     format: Annotated[Literal["table", "md", "json"], typer.Option(help="table is for the terminal.")] = "table",
 ) -> None:
-    """How often do the tests tell a scheme from itself? From the results in OUT/TRACK; trains nothing, needs no torch.
+    """How often do the tests tell a scheme from itself?
+
+    From the results in OUT/TRACK; trains nothing, needs no torch.
 
     \b
     semidbench run --track demo --scheme content/rq-kmeans/shared --seeds 24 --out aa

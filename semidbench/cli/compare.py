@@ -20,7 +20,9 @@ def compare(
         Literal["case", "seed"], typer.Option(help="What the t-tests pair: test items and users, or seeds.")
     ] = "case",
 ) -> None:
-    """Hold the results in OUT/TRACK against the paper: its claims, and on the paper track its numbers. Needs no torch.
+    """Hold results against the paper.
+
+    Those in OUT/TRACK: against its claims, and on the paper track against its numbers. Needs no torch.
 
     \b
     semidbench compare --out leaderboards --track demo

@@ -13,7 +13,7 @@ export_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Write a finished cell's rankings or IDs in formats that other programs read. Nothing is trained.",
+    help="Write a cell's rankings or IDs for other programs. The cell is finished; nothing is trained.",
 )
 app.add_typer(export_app, name="export")
 

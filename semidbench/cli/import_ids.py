@@ -17,7 +17,7 @@ import_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Take in what was made elsewhere.",
+    help="Take in IDs that were made elsewhere.",
 )
 app.add_typer(import_app, name="import")
 

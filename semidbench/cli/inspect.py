@@ -33,7 +33,9 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="On an error, show where it happened.")] = False,
 ) -> None:
-    """Show schemes' IDs before any training: codebook use, collisions, and what they keep of the embeddings.
+    """Show schemes' IDs before any training.
+
+    Codebook use, collisions, and what the IDs keep of the embeddings.
 
     \b
     semidbench inspect content/rq-kmeans/shared

@@ -15,7 +15,7 @@ leaderboard_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Show a leaderboard, or build all of a folder's tables and its page. Needs no torch.",
+    help="Show a leaderboard, or build all of them. With their page; needs no torch.",
 )
 app.add_typer(leaderboard_app, name="leaderboard")
 
@@ -64,7 +64,9 @@ def build(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 2 if a file is not current.")] = False,
 ) -> None:
-    """Build every table in OUT and the page OUT/index.html from the results. Same results, same bytes.
+    """Build every table from the results.
+
+    Those in OUT, and the page OUT/index.html. Same results, same bytes.
 
     A track's results stand in OUT/TRACK/results. The page shows all tracks, whatever --track says.
 

@@ -17,7 +17,10 @@ def list_methods(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a plugin does not load.")] = False,
 ) -> None:
-    """List the installed embedders, quantizers, layouts and rankers, and the tracks."""
+    """List the installed methods, and the tracks.
+
+    The methods are embedders, quantizers, layouts and rankers, each with its distribution.
+    """
     from semidbench.registry import KINDS, load_registry
     from semidbench.track import built_in_tracks
 

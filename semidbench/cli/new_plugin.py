@@ -16,7 +16,9 @@ def new_plugin(
     name: Annotated[str, typer.Argument(help="Of the method, e.g. my-quantizer.")],
     kind: Annotated[Literal["embedder", "quantizer", "layout"], typer.Option(help="What the method does.")],
 ) -> None:
-    """Write a new plugin into ./semidbench-NAME: a small method that works, with its test, to change into your own.
+    """Write a new plugin into ./semidbench-NAME.
+
+    It is a small method that works, with its test, to change into your own.
 
     \b
     semidbench new-plugin my-quantizer --kind quantizer
@@ -30,6 +32,7 @@ def new_plugin(
         "pip install --editable .",
         "pytest",
         f"semidbench check {made.name}",
+        "cd ..",
         f"semidbench run --track smoke --scheme {made.scheme}",
     ):
         print(f"  {line}")

@@ -24,7 +24,9 @@ def plan(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: CUDA where there is some.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Say what a run will cost before it starts: cells, tokens, disk, and hours on this machine.
+    """Say what a run will cost before it starts.
+
+    Cells, tokens, disk, and hours on this machine.
 
     The hours come from about a minute of training steps and decoding in the generator's shape. They are one process's,
     cell after cell: run --jobs divides them.

@@ -27,7 +27,9 @@ def submit(
         bool, typer.Option("--replace", help="Rows that are there with other results give way, with all their seeds.")
     ] = False,
 ) -> None:
-    """Copy a run's results into a leaderboard, if `semidbench verify` would let them stand. All of them, or none.
+    """Copy a run's results into a leaderboard.
+
+    If `semidbench verify` would let them stand: all of them, or none.
 
     A row needs every seed that its track's [submission] asks for, of the test split.
 
@@ -37,7 +39,7 @@ def submit(
     semidbench submit semidbench-results/demo --scheme content/rq-kmeans/shared
     """
     from semidbench.errors import one_line
-    from semidbench.submit import Refused
+    from semidbench.submit import Refused, ids_to_publish
     from semidbench.submit import submit as copy
 
     try:
@@ -56,6 +58,7 @@ def submit(
         "Next:",
         f"semidbench leaderboard build --out {where}{asked}",
         f"semidbench verify --out {where}{asked}",
+        *map(one_line, ids_to_publish(done)),
         f"git add {where}, commit, and open a pull request",
         sep="\n  ",
     )

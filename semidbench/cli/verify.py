@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,7 +49,11 @@ def verify(
     ] = "auto",
     traceback: Annotated[bool, typer.Option("--traceback", help="On an error, show where it happened.")] = False,
 ) -> None:
-    """Check that results are what runs write and leaderboards are what they give. Every problem is a line; exit code 2.
+    """Check that results can be what runs write.
+
+    And that leaderboards are what the results give. Every problem is a line; exit code 2.
+
+    Exit code 1: nothing is wrong, but --recompute leaves cells undecided, which ran elsewhere or do not run here.
 
     The files alone show edits, other protocol versions, missing seeds, repeated rows and false p-values. The data shows
     other test cases. --recompute shows the rest: docs/results.md says what each check can find.
@@ -65,20 +70,25 @@ def verify(
     tracks, problems = tracks_of(out, track or ())
     for line in problems:
         print(one_line(line))
-    count = len(problems)
+    count, undecided = len(problems), 0
     for each in tracks:
         found = verify_files(each, out)
         with cause_shown(traceback):
             lines = [*found.problems, *_data_problems(found, data)]
             for line in lines:
                 print(one_line(line))
-            count += len(lines)
-            if recompute:
-                count += _recompute(found, data, cache, device, scheme or [], seed or [])
-        if not lines:
+            wrong = unclear = 0
+            if recompute and found.filed:
+                wrong, unclear = _recompute(found, data, cache, device, scheme or [], seed or [])
+        count, undecided = count + len(lines) + wrong, undecided + unclear
+        if not (lines or wrong or unclear):
             print(_summary(found, data))
+    unclear_too = f"{undecided} cell{'s' * (undecided > 1)} undecided" if undecided else ""
     if count:
-        raise UserError(f"{count} problem{'s' * (count > 1)} in {out}")
+        raise UserError(f"{count} problem{'s' * (count > 1)} in {out}{f', and {unclear_too}' if undecided else ''}")
+    if undecided:
+        print(f"{unclear_too} in {out}, and nothing else is wrong", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def _data_problems(found: Verified, data: Path | None) -> list[str]:
@@ -93,26 +103,28 @@ def _summary(found: Verified, data: Path | None) -> str:
     from semidbench.data_checks import data_at_hand
 
     checked = "files and data" if data_at_hand(found.track, data) else "files only (--data DIR checks the data too)"
-    seeds = found.track.submission.seeds
-    return (
-        f"{found.track.name}: {len(found.filed)} results, {found.rows} rows of {seeds} seed{'s' * (seeds > 1)}: "
-        f"nothing wrong; checked {checked}"
-    )
+    counted = [
+        f"{n} {noun}{'s' * (n != 1)}"
+        for n, noun in ((len(found.filed), "result"), (found.rows, "row"), (found.track.submission.seeds, "seed"))
+    ]
+    return f"{found.track.name}: {counted[0]}, {counted[1]} of {counted[2]}: nothing wrong; checked {checked}"
 
 
 def _recompute(
     found: Verified, data: Path | None, cache: Path | None, device: str, schemes: list[str], seeds: list[int]
-) -> int:
-    """Run cells again and print what came of each; how many are problems."""
+) -> tuple[int, int]:
+    """Run cells again and print what came of each; how many are problems, and how many are undecided."""
     from rich.console import Console
 
     from semidbench.progress import reporter_for
     from semidbench.recompute import recompute
     from semidbench.verify import chosen
 
-    problems = 0
+    problems = undecided = 0
+    again_of = chosen(found, schemes, seeds)
     with reporter_for(Console(stderr=True)) as reporter:
-        for again in recompute(chosen(found, schemes, seeds), found.track, data, cache, device, reporter):
+        for again in recompute(again_of, found.filed, found.track, data, cache, device, reporter):
             print(one_line(again))
             problems += again.is_problem
-    return problems
+            undecided += again.is_undecided
+    return problems, undecided

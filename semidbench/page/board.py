@@ -52,7 +52,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class TrackView:
-    """One track's part of the page. `beside` holds the paper's tables where their numbers compare with ours."""
+    """One track's part of the page.
+
+    Attributes:
+        paired: what the tests of each column pair, such as `10 items`; empty where nothing is tested.
+        beside: the paper's tables where their numbers compare with ours.
+    """
 
     id: str
     about: str
@@ -61,6 +66,7 @@ class TrackView:
     facts: tuple[tuple[str, str], ...]
     tasks: tuple[tuple[str, int], ...]
     columns: tuple[Column, ...]
+    paired: tuple[str, ...]
     lines: tuple[Line, ...]
     references: tuple[Line, ...]
     caption: tuple[str, ...]
@@ -92,6 +98,7 @@ def track_view(ledger: Ledger) -> TrackView:
             for task, name in TASK_NAMES.items()
         ),
         columns=board.columns,
+        paired=tuple(_paired(column) for column in board.columns),
         lines=_lines(board),
         references=_references(board),
         caption=tuple(caption(board)),
@@ -118,13 +125,24 @@ def paper_tables(board: Leaderboard) -> tuple[tuple[Grid, tuple[str, ...]], ...]
 def _facts(ledger: Ledger) -> tuple[tuple[str, str], ...]:
     board, data = ledger.board, ledger.board.dataset
     seeds = sorted({len(row.seeds) for row in (*board.rows, *board.references)})
-    verdicts = ", ".join(f"{verdict}: {n}" for verdict, n in counts(ledger.judgements).items() if n)
+    directions = sum(one.verdict == "holds" and one.claim.kind == "ratio" for one in ledger.judgements)
+    found = {verdict: str(n) for verdict, n in counts(ledger.judgements).items() if n}
+    if directions:
+        found["holds"] += f" ({directions} in direction only)"
+    verdicts = ", ".join(f"{verdict}: {n}" for verdict, n in found.items())
     return (
         ("Rows", f"{len(board.rows)} schemes, {len(board.references)} references"),
         ("Seeds", " or ".join(map(str, seeds))),
         ("Data", f"{data.items:,} items, {data.users:,} users, {data.train_interactions:,} training interactions"),
         ("The paper's claims", verdicts),
     )
+
+
+def _paired(column: Column) -> str:
+    if not column.tests.m:
+        return ""
+    one = "seed" if column.tests.unit == "seed" else "item" if column.task == "search" else "user"
+    return f"{column.tests.n:,} {one}{'s' * (column.tests.n != 1)}"
 
 
 def _lines(board: Leaderboard) -> tuple[Line, ...]:

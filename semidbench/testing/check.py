@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from semidbench.errors import UserError, unknown
+from semidbench.plugin_limits import Limits
 from semidbench.registry import KINDS, Kind, Registry, load_registry
 from semidbench.scheme import parse_method
 from semidbench.testing.evidence import Evidence
-from semidbench.testing.process import Limits
 from semidbench.testing.rules import Finding, examine, judge
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def to_json(report: Report) -> str:
 
 
 def to_rich(report: Report) -> Table:
-    """The findings for a terminal."""
+    """The rules that were kept, for a terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -92,10 +94,25 @@ def to_rich(report: Report) -> Table:
     for header in ("Rule", "Result", "Contract"):
         table.add_column(header, overflow="fold", no_wrap=header != "Contract")
     for each in report.findings:
-        style = {"passed": "green", "failed": "bold red"}.get(each.status, "dim")
-        seen = Text(f"\nSeen: {each.seen}", style) if each.seen else Text("")
-        table.add_row(Text(each.rule.name), Text(each.status, style), Text(each.rule.contract) + seen)
+        if each.status == "passed":
+            table.add_row(Text(each.rule.name), Text(each.status, "green"), Text(each.rule.contract))
     return table
+
+
+def shortfalls(report: Report) -> str:
+    """What was not checked, and why, in a line; then each rule that was broken, with the method's own traceback."""
+    parts: list[str] = []
+    for why, group in groupby((each for each in report.findings if each.status == "not checked"), lambda one: one.seen):
+        parts.append(f"not checked, because {why}: {', '.join(each.rule.name for each in group)}")
+    trace = report.evidence.trace
+    for each in report.findings:
+        if each.status != "failed":
+            continue
+        parts.append(f"failed: {each.rule.name}\n  Contract: {each.rule.contract}\n  Seen: {each.seen}")
+        if trace and each.rule.blocks:
+            parts[-1] += "\n" + indent(trace.rstrip(), "    ")
+            trace = None
+    return "\n\n".join(parts)
 
 
 def measurements(report: Report) -> str:

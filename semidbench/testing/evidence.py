@@ -14,9 +14,10 @@ import numpy as np
 
 from semidbench.dataset.files import save_held_out, save_train
 from semidbench.errors import UserError
+from semidbench.plugin_limits import Limits
 from semidbench.registry import Kind, load_registry
 from semidbench.testing.data import TIMES, make_split, smoke
-from semidbench.testing.process import Limits, run_worker
+from semidbench.testing.process import run_worker
 from semidbench.testing.worker import OUTPUTS
 
 SEED = 7

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from semidbench.contracts import MAX_LEVELS
+from semidbench.plugin_limits import Limits
 from semidbench.registry import KINDS, Kind, load_registry
 from semidbench.testing.evidence import Evidence, gather, new_subject
-from semidbench.testing.process import Limits
+from semidbench.testing.process import LIMITS
 
 GROWTH = 30.0  # times, for ten times as many items: a little less than N ** 1.5
-_SECONDS, _MIB = 1.0, 32.0  # below these a growth is noise
-_LEAST_MIB = 1.0  # what a small go is taken to need
+_SECONDS, _MIB = 1.0, 16.0  # below these a growth is noise; one float32 (N, N) is 22 MiB in the large world
+_LEAST_MIB = 0.5  # what a small go is taken to need
 
 _RETURNS = {
     "embedder": "views are float32 (N, d), finite, named `item`, or `search` and `rec`",
@@ -62,7 +63,7 @@ class Rule:
             AssertionError: the method broke the rule, or one before it, without which this cannot be judged.
             UserError: an option does not fit, or the name is unknown.
         """
-        evidence = examine(self.kind, _source(method), options, Limits())
+        evidence = examine(self.kind, _source(method), options, LIMITS)
         finding = next(each for each in judge(self.kind, evidence) if each.rule is self)
         if finding.status != "passed":
             where = f"\n{evidence.trace}" if self.name == "runs" and evidence.trace else ""

@@ -6,10 +6,10 @@ import gc
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
-import traceback
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -18,6 +18,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from semidbench.plugin_call import described
+from semidbench.plugin_limits import end_first, hold_memory, let_go_memory
+from semidbench.plugin_trace import dump_to, plugin_traceback
+from semidbench.programs import channels
+
+FOLDER_VARIABLE = "SEMIDBENCH_CHECK_FOLDER"
 JOB, TOLD, OUTPUTS = "job.json", "told.json", "outputs.npz"
 
 # Seconds to import, each of them; numpy is what plugins are written in, and no more than a fifth of one.
@@ -28,30 +34,27 @@ _HEAVY = (
 
 
 def main() -> None:
-    """Do the job that lies in the folder argv names. Threads that a method left behind are not waited for."""
-    folder = Path(sys.argv[-1])
+    """Do the job that lies in the folder that the environment names. Threads that a method left are not waited for."""
+    folder = Path(os.environ.pop(FOLDER_VARIABLE))
+    channels(lambda: os.killpg(0, signal.SIGKILL))
+    dump = dump_to(folder)
     job = json.loads((folder / JOB).read_text("utf-8"))
     told: dict[str, Any] = {"breaches": {}}
+    end_first()
+    hold_memory(job["memory_mib"])
     try:
-        _limit_memory(job["mib"])
         _DEEDS[job["do"]](job, folder, told)
     except BaseException as error:  # a method that calls sys.exit() too
-        told["failed"] = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-        told["trace"] = traceback.format_exc()
+        let_go_memory()
+        told["failed"], told["trace"] = described(error), plugin_traceback(error)
     part = folder / f"{TOLD}.part"
     part.write_text(json.dumps(told), "utf-8")
     part.rename(folder / TOLD)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
+    dump.close()
     os._exit(0)
-
-
-def _limit_memory(mib: int) -> None:
-    with suppress(ImportError):  # on Windows
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (mib * 2**20, mib * 2**20))
 
 
 def _observe(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
@@ -65,8 +68,7 @@ def _observe(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
     try:
         factory = _load(job)
     except Exception as error:
-        breaches["made"] = f"{type(error).__name__}: {error}"
-        told["trace"] = traceback.format_exc()
+        breaches["made"], told["trace"] = described(error), plugin_traceback(error)
         return
     needs = [name for name in getattr(factory, "builds_on", ()) if name not in job["below"]]
     if needs:

@@ -45,6 +45,7 @@ _OF_QUANTIZERS = {
     "rows-single": "rows",
     "time": "time",
     "memory": "memory",
+    "memory-square": "memory",
 }
 _OF_ONE: dict[Kind, dict[str, str | None]] = {
     "embedder": {f"returns-{how}": "returns" for how in ("float64", "nan", "short", "names", "none")}

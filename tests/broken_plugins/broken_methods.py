@@ -120,6 +120,10 @@ def take_much(array, items, context):
     return int(np.ones((items, items, 3)).sum()) * 0
 
 
+def compare_all(array, items, context):
+    return int(np.ones((items, items), np.float32)[0, 0]) * 0
+
+
 def held_out(name):
     return next(Path(os.environ["SEMIDBENCH_CACHE"]).rglob(f"held-out/{name}"))
 
@@ -146,6 +150,7 @@ DEEDS = {
     "private-native": read_held_out_natively,
     "time": take_long,
     "memory": take_much,
+    "memory-square": compare_all,
 }
 
 

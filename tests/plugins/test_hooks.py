@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -11,57 +12,85 @@ from pathlib import Path
 import pytest
 
 from semidbench import hookspecs
+from semidbench.registry import GROUP
+from semidbench.scaffold import NewKind, new_plugin
 
+FOLDER = Path(__file__).parents[2] / "plugins"
 PLUGINS = {
     "biencoder": {"embedders": ["content", "search", "multi-task"], "rankers": ["dense", "dense-multi-task"]},
     "bm25": {"rankers": ["bm25"]},
     "dictionary": {"quantizers": ["dictionary"]},
     "faiss": {"quantizers": ["rq-kmeans", "kmeans"]},
     "fusion": {"embedders": ["fused-concat", "fused-svd"]},
-    "joint_ids": {"layouts": ["prefix-share", "gensar"]},
+    "joint-ids": {"layouts": ["prefix-share", "gensar"]},
     "layouts": {"layouts": ["shared", "separate", "random", "category-prefix", "atomic", "imported"]},
     "popularity": {"rankers": ["popularity"]},
     "recbole": {"embedders": ["rec"], "rankers": ["enmf"]},
     "vq": {"quantizers": ["residual-lfq", "rq-vae"]},
 }
 NEEDED_OPTIONS = {"imported": ["ids", "sha256"]}  # of all other methods, every option has a default
+HEAVY = {"torch", "faiss", "recbole", "pandas", "transformers"}  # numpy may be imported, as by the rule `light`
+
+
+def entry_modules(folder: Path) -> list[str]:
+    """The modules that a distribution's entry points name."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    return list(project["entry-points"][GROUP].values())
+
+
+def registered(folder: Path) -> dict[str, list[str]]:
+    """The methods that a distribution's hooks register, by kind; each factory is there and needs no options."""
+    found: dict[str, list[str]] = {}
+    for plugin in map(import_module, entry_modules(folder)):
+        for kind in ("embedders", "quantizers", "layouts", "rankers"):
+            hook = getattr(plugin, f"semidbench_register_{kind}", None)
+            if hook is None:
+                continue
+            assert hasattr(hookspecs, f"semidbench_register_{kind}")
+
+            def register(method: str, factory: str, kind: str = kind) -> None:
+                module, _, attribute = factory.partition(":")
+                options = signature(getattr(import_module(module), attribute)).parameters.values()
+                needed = [option.name for option in options if option.default is option.empty]
+                assert needed == NEEDED_OPTIONS.get(method, [])
+                if not needed:
+                    assert getattr(import_module(module), attribute)() is not None
+                found.setdefault(kind, []).append(method)
+
+            hook(register=register)
+    return found
+
+
+def imported_heavy(modules: list[str]) -> str:
+    """Heavy packages that a new process has loaded after importing the modules, by name."""
+    code = f"import {', '.join(modules)}, sys; print(*sorted({HEAVY} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def test_no_plugin_is_left_out() -> None:
-    folders = (Path(__file__).parents[2] / "plugins").glob("semidbench-*")
-    assert set(PLUGINS) == {folder.name.removeprefix("semidbench-").replace("-", "_") for folder in folders}
+    assert set(PLUGINS) == {folder.name.removeprefix("semidbench-") for folder in FOLDER.glob("semidbench-*")}
 
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_registers_factories_that_exist(name: str) -> None:
     if name == "recbole":
         pytest.importorskip("recbole", reason="RecBole installs on Python 3.11 only")
-    plugin = import_module(f"semidbench_{name}.plugin")
-    found: dict[str, list[str]] = {}
-    for kind in ("embedders", "quantizers", "layouts", "rankers"):
-        hook = getattr(plugin, f"semidbench_register_{kind}", None)
-        if hook is None:
-            continue
-        assert hasattr(hookspecs, f"semidbench_register_{kind}")
-
-        def register(method: str, factory: str, kind: str = kind) -> None:
-            module, _, attribute = factory.partition(":")
-            options = signature(getattr(import_module(module), attribute)).parameters.values()
-            needed = [option.name for option in options if option.default is option.empty]
-            assert needed == NEEDED_OPTIONS.get(method, [])
-            if not needed:
-                assert getattr(import_module(module), attribute)() is not None
-            found.setdefault(kind, []).append(method)
-
-        hook(register=register)
-    assert found == PLUGINS[name]
+    assert registered(FOLDER / f"semidbench-{name}") == PLUGINS[name]
 
 
 def test_hooks_import_nothing_heavy() -> None:
-    modules = ", ".join(f"semidbench_{name}.plugin" for name in PLUGINS)
-    code = (
-        f"import {modules}, sys; "
-        "sys.exit(' '.join({'torch', 'numpy', 'faiss', 'recbole', 'pandas', 'transformers'} & set(sys.modules)) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    modules = [module for name in PLUGINS for module in entry_modules(FOLDER / f"semidbench-{name}")]
+    assert len(modules) >= len(PLUGINS)
+    assert imported_heavy(modules) == ""
+    assert imported_heavy([*modules, "pandas"]) == "pandas"
+
+
+@pytest.mark.parametrize("kind", ["embedder", "quantizer", "layout"])
+def test_a_generated_plugin_can_be_listed_here(kind: NewKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = new_plugin(f"hooked-{kind}", kind, tmp_path)
+    monkeypatch.syspath_prepend(str(made.folder))
+    monkeypatch.setenv("PYTHONPATH", str(made.folder))
+    assert registered(made.folder) == {f"{kind}s": [made.name]}
+    assert imported_heavy(entry_modules(made.folder)) == ""

@@ -35,8 +35,8 @@
       const button = document.createElement("button");
       button.type = "button";
       button.className = "sort";
-      button.append(...header.childNodes);
-      header.append(button);
+      button.append(...[...header.childNodes].filter((node) => node.tagName !== "SMALL"));
+      header.prepend(button);
       button.addEventListener("click", () => {
         const now = header.getAttribute("aria-sort");
         const order = now === null ? (rises ? "ascending" : "descending") : now === "ascending" ? "descending" : "ascending";
@@ -68,6 +68,9 @@
         row.hidden = !row.querySelector(".name").textContent.toLowerCase().includes(wanted);
         marks.get(row.dataset.row)?.classList.toggle("off", row.hidden);
         shown += !row.hidden;
+      }
+      for (const heading of table.querySelectorAll("tbody.rule")) {
+        heading.hidden = [...heading.nextElementSibling.rows].every((row) => row.hidden);
       }
       count.textContent = wanted ? `${shown} of ${rows.length} rows` : "";
     });

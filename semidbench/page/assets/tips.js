@@ -128,6 +128,7 @@
   function printed(code) {
     if (code === 65535) return "–";
     if (code === 65534) return "0.0e+00";
+    if (code === 0) return "1";
     const exponent = Math.floor(code / 90);
     return `${((10 + (code % 90)) / 10).toFixed(1)}e${exponent ? "-" : "+"}${String(exponent).padStart(2, "0")}`;
   }
@@ -153,7 +154,7 @@
     return table;
   }
 
-  function note(names, test, a, title) {
+  function note(names, test, a, title, paired) {
     const lines = names.map((_, b) => b).filter((b) => b !== a).map((b) => [b, test(a, b)]);
     const beats = lines.filter(([, one]) => one.beats);
     const numbers = (chosen) => chosen.map(([b]) => b + 1).join(", ");
@@ -162,6 +163,7 @@
     const row = element("strong", `${a + 1} `);
     row.append(named(names[a]));
     heading.append(row, element("br", ""), title);
+    if (paired) heading.append(element("br", ""), `Tests pair ${paired}.`);
     const content = [heading];
     if (beats.length) {
       content.push(element("p", `Beats ${beats.length} of ${lines.length} rows significantly; ${holding} of these hold.`));
@@ -181,7 +183,8 @@
     const rows = [...table.querySelectorAll(".schemes tr")];
     const names = rows.map((row) => row.querySelector(".name").textContent);
     const tasks = [...table.tHead.querySelectorAll(".task")].flatMap((task) => Array(task.colSpan).fill(task.textContent));
-    const groups = [...table.tHead.rows[1].cells].map((cell) => cell.textContent);
+    const groups = [...table.tHead.rows[1].cells].map((cell) => cell.dataset.group);
+    const paired = [...table.tHead.rows[1].cells].map((cell) => cell.dataset.paired);
     rows.forEach((row, a) => {
       [...row.cells].slice(2).forEach((cell, column) => {
         const button = element("button", "", "tell");
@@ -198,7 +201,8 @@
       const [a, column] = [Number(button.dataset.row), Number(button.dataset.column)];
       if (!tests.has(column)) tests.set(column, unpack(packed.columns[column], packed.rows));
       const value = `${button.querySelector(".mean").textContent} ${button.querySelector(".std").textContent}`;
-      return note(names, tests.get(column), a, `${tasks[column]} ${groups[column]}: ${value.trim()}`);
+      const title = `${tasks[column]} ${groups[column]}: ${value.trim()}`;
+      return note(names, tests.get(column), a, title, paired[column]);
     });
     table.addEventListener("keydown", (event) => move(table, event));
   }

@@ -1,0 +1,98 @@
+"""The deliberately broken plugins in a run: none keeps it from finishing the others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+
+import pytest
+
+from semidbench.registry import Kind
+from semidbench.runs import Run, run
+from tests import broken_plugins
+from tests.broken_plugins import EXPECTED
+
+GOOD = "broken-good"
+SCHEMES: dict[Kind, str] = {
+    "embedder": f"{{}}/{GOOD}/{GOOD}",
+    "quantizer": f"{GOOD}/{{}}/{GOOD}",
+    "layout": f"{GOOD}/{GOOD}/{{}}",
+    "ranker": "{}",
+}
+CAUSES = {
+    "broken-made-raises": "cannot be made with options {}: not today",
+    "broken-made-lacks": "AttributeError",
+    "broken-raise": "RuntimeError: the deed is done",
+    "broken-exit": "SystemExit: 0",
+    "broken-hard-exit": "its process left with exit code 0",
+    "broken-crash": "its process was ended by SIGSEGV",
+    "broken-hang": "it took longer than 0.2 minutes",
+    "broken-memory-hog": "MemoryError",
+    "broken-flood": "it printed more than 16 MiB",
+    "broken-flood-without-lines": "it printed more than 16 MiB",
+    "broken-inputs": "read-only",
+    "broken-inputs-histories": "read-only",
+    "broken-returns-no-sizes": "AttributeError",
+}
+# Of each breach that a run notices, one; what does not depend on the kind of method, with a quantizer.
+BROKEN: list[tuple[Kind, str]] = [
+    *(("quantizer", name) for kind, name in EXPECTED if kind == "quantizer" and name in CAUSES),
+    *(("embedder", f"broken-returns-{how}") for how in ("names", "nan")),
+    ("quantizer", "broken-returns-range"),
+    ("layout", "broken-returns-tasks"),
+    ("ranker", "broken-returns-short"),
+    ("ranker", "broken-inputs-histories"),
+]
+
+
+def row(kind: Kind, name: str) -> str:
+    return SCHEMES[kind].format(name)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A run of them all, and of a row and a ranker that work."""
+    home = tmp_path_factory.mktemp("home")
+    text = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
+    rankers = [GOOD, *(name for kind, name in BROKEN if kind == "ranker")]
+    for old, new in (
+        ('name = "smoke"', 'name = "broken"'),
+        ("epochs = 150", "epochs = 2"),
+        ('["popularity", "bm25", "dense", "dense-multi-task", "enmf"]', str(rankers).replace("'", '"')),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (home / "broken.toml").write_text(text)
+    rows = [row(kind, name) for kind, name in BROKEN if kind != "ranker"]
+    with pytest.MonkeyPatch.context() as patch:
+        broken_plugins.install(home / "site", patch)
+        yield run(
+            str(home / "broken.toml"),
+            [*rows, row("layout", GOOD)],
+            1,
+            out=home / "out",
+            cache=home / "cache",
+            jobs=2,
+            plugin_minutes=0.2,
+            plugin_memory=0.75,
+        )
+    for module in broken_plugins.MODULES.values():
+        sys.modules.pop(module, None)
+
+
+def test_the_others_finish(done: Run) -> None:
+    assert done.leaderboard is not None
+    assert [each.name for each in done.leaderboard.rows] == [row("layout", GOOD)]
+    assert [each.name for each in done.leaderboard.references] == [GOOD]
+
+
+def test_each_is_told_of_once(done: Run) -> None:
+    assert sorted(one.row for one in done.failures) == sorted(row(kind, name) for kind, name in BROKEN)
+
+
+@pytest.mark.parametrize(("kind", "name"), BROKEN)
+def test_a_broken_plugin_is_named_with_its_breach(kind: Kind, name: str, done: Run) -> None:
+    (failure,) = (one for one in done.failures if one.row == row(kind, name))
+    assert f"{kind} {name!r} of broken-plugins 1" in failure.told
+    assert CAUSES.get(name, "broke its contract: expected") in failure.told
