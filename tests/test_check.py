@@ -94,9 +94,11 @@ def test_the_method_s_own_traceback_is_kept() -> None:
     assert "in fail" in trace
 
 
-@pytest.mark.parametrize(("name", "words"), [("broken-hang", "in hang"), ("broken-crash", "in crash")])
-def test_where_a_process_was_is_kept(name: str, words: str) -> None:
-    trace = check(name, "quantizer", {}, _SHORT).evidence.trace
+@pytest.mark.parametrize(
+    ("name", "words", "seconds"), [("broken-hang", "in hang", 5), ("broken-crash", "in crash", 120)]
+)
+def test_where_a_process_was_is_kept(name: str, words: str, seconds: float) -> None:
+    trace = check(name, "quantizer", {}, Limits(seconds, 1500)).evidence.trace
     assert trace is not None
     assert words in trace
     assert "semidbench/" not in trace

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import semidbench
+from semidbench import programs
 from semidbench.bench import Bench, open_bench
 from semidbench.cli import main
 from semidbench.contracts import CheckedQuantizer
@@ -500,15 +501,18 @@ def test_an_embedder_that_failed_is_not_tried_again_in_this_seed(
     assert (marks / "embedded").read_text() == "raise 0\nraise 1\n"
 
 
-def test_what_is_in_the_store_starts_no_process(
+def test_what_is_in_the_store_starts_no_process_but_to_find_its_plugins(
     done: Run, track: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: Any, **__: Any) -> Any:
-        raise AssertionError("a process is started")
+    def watched(module: str, *rest: Any) -> Any:
+        begun.append(module)
+        return start(module, *rest)
 
-    monkeypatch.setattr("semidbench.programs._start", never)
+    begun, start = list[str](), programs._start
+    monkeypatch.setattr("semidbench.programs._start", watched)
     kept = run(track, [GOOD], 1, out=home / "kept", cache=home / "cache")
     assert not kept.failures
+    assert begun == ["semidbench.plugin_resolver"]
 
 
 def test_a_failure_survives_its_way_through_a_message() -> None:
