@@ -140,7 +140,8 @@ def test_an_interrupt_ends_all_processes_with_one_line(jobs: str, track: str, ma
         *("--jobs", jobs, "--scheme", "-/-/trap[deed=hang]", "--scheme", "-/-/trap"),
         *("--scheme", "-/-/random"),
     ]
-    command = [sys.executable, "-c", "from semidbench.cli import main; main()", *words]
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # as at a terminal
+    command = [sys.executable, "-c", f"{heeding}; from semidbench.cli import main; main()", *words]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     wait_for(marks / "pid", process)
     process.send_signal(signal.SIGINT)
