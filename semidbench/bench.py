@@ -18,6 +18,7 @@ from semidbench.dataset.split import split as split_raw
 from semidbench.encoder import load_encoder
 from semidbench.encodings import StoredEncoder
 from semidbench.fingerprint import core_code, library_versions, module_code
+from semidbench.lsa import training_texts
 from semidbench.plugin_call import PluginCall
 from semidbench.plugin_limits import Limits
 from semidbench.plugin_process import in_own_process
@@ -132,9 +133,8 @@ def open_bench(track: Track, split: Split, data: Path | None, store: Path, devic
     dataset = dataset_stage(track, split, data, store)
     train = load_train(dataset.folder / _TRAIN)
     told = json.loads((dataset.folder / _FACTS).read_text("utf-8"))
-    texts = [*train.catalogue.texts, *train.queries.texts]
     encoder = load_encoder(
-        track.text_encoder, encoder_model, texts, store / "encodings", track.threads, device, progress
+        track.text_encoder, encoder_model, training_texts(train), store / "encodings", track.threads, device, progress
     )
     return Bench(
         track=track,

@@ -21,7 +21,7 @@ from semidbench.errors import UserError
 from semidbench.imported_ids import imported_part
 from semidbench.provenance_checks import provenance_problems
 from semidbench.results import CellResult, protocol_sha256
-from semidbench.scheme import Method, parse_method, parse_scheme
+from semidbench.scheme import Method, by_place, parse_method, parse_scheme
 from semidbench.track import Track
 
 
@@ -63,11 +63,7 @@ def methods_of(cell: CellResult) -> dict[str, Method]:
     if cell.kind == "ranker":
         return {"ranker": parse_method(cell.name, cell.name)}
     scheme = parse_scheme(cell.name)
-    several = len(scheme.embedders) > 1
-    parts = {f"embedder {at}" if several else "embedder": each for at, each in enumerate(scheme.embedders)}
-    if scheme.quantizer:
-        parts["quantizer"] = scheme.quantizer
-    return parts | {"layout": scheme.layout}
+    return by_place(scheme.embedders, scheme.quantizer, scheme.layout)
 
 
 def canonical(row: str) -> str:
@@ -83,15 +79,15 @@ def _name_problems(cell: CellResult, track: Track) -> Iterator[str]:
     """The name is the one way to write this row, and the recorded options follow from it and the track."""
     try:
         parts = methods_of(cell)
-        canonical = str(parse_scheme(cell.name) if cell.kind == "scheme" else parts["ranker"])
+        written = str(parse_scheme(cell.name) if cell.kind == "scheme" else parts["ranker"])
     except UserError as error:
         yield f"its name is none of a {cell.kind}: {error}"
         return
     imported = imported_part(cell.name) if cell.kind == "scheme" else None
     if imported and not (cell.id_table_sha256 or "").startswith(imported[1]):
         yield f"it ran with other IDs ({cell.id_table_sha256}) than those of sha256 {imported[1]} that its name says"
-    if canonical != cell.name:
-        yield f"its name is written {canonical!r}, not {cell.name!r}"
+    if written != cell.name:
+        yield f"its name is written {written!r}, not {cell.name!r}"
     above = {part.partition(" > ")[0] for part in cell.options}
     if above != set(parts):
         yield f"it records the options of {', '.join(sorted(above)) or 'nothing'}, and its name has {', '.join(parts)}"

@@ -73,7 +73,7 @@ def plan_jobs(
 
 def embedders_of(scheme: ResolvedScheme) -> tuple[ResolvedMethod, ...]:
     """A scheme's embedders and those that they build on, each behind what it builds on."""
-    return tuple(each for method in scheme.embedders for each in _with_below(method))
+    return tuple(each for method in scheme.embedders for each in method.with_below())
 
 
 def next_job(waiting: Sequence[Job], done: Collection[str], seconds: Mapping[str, float]) -> Job | None:
@@ -103,10 +103,6 @@ def _embeddings(bench: Bench, scheme: ResolvedScheme, seed: int, jobs: dict[str,
                 jobs[key] = Job("embedder", scheme.name, seed, place, f"embedder {method.name}", key, below)
         needs.add(key)
     return frozenset(needs)
-
-
-def _with_below(method: ResolvedMethod) -> tuple[ResolvedMethod, ...]:
-    return (*(each for other in method.builds_on for each in _with_below(other)), method)
 
 
 def _key(method: ResolvedMethod, seed: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semidbench.api import Floats
+from semidbench.api import Floats, TrainData
 from semidbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
 SEED = 0  # of the decomposition: the same for every cell, for the encoder is the same for every plugin
+
+
+def training_texts(train: TrainData) -> tuple[str, ...]:
+    """What the encoder is fitted on, in this order: items' texts, then training queries."""
+    return (*train.catalogue.texts, *train.queries.texts)
 
 
 @dataclass(frozen=True)

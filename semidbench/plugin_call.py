@@ -73,6 +73,15 @@ def calling(who: str) -> Iterator[None]:
         raise failure_of(who, error) from error
 
 
+@contextmanager
+def failing(who: str) -> Iterator[None]:
+    """As `calling`, and leaving Python is no way out for a plugin either."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise failure_of(who, error) from error
+
+
 def failure_of(who: str, error: BaseException) -> PluginFailure:
     """What a method's error is to the user."""
     if isinstance(error, PluginFailure):

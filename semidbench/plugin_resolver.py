@@ -26,14 +26,14 @@ def main() -> None:
 def _resolve(order: dict[str, Any], tell: Tell) -> None:
     from semidbench.memory import free_mib
     from semidbench.plugin_limits import end_first, hold_memory
+    from semidbench.plugin_trace import dump_to
     from semidbench.registry import load_registry
     from semidbench.resolve import Wanted, outcome
     from semidbench.track import Track
 
     track = Track.model_validate(order["track"])
     lost = {(who, doing): told for who, doing, *told in order["lost"]}
-    dump = Path(order["dump"]).open("w")  # noqa: SIM115  # stays open: faulthandler writes to its descriptor
-    faulthandler.enable(dump)
+    dump = dump_to(Path(order["folder"]))
     end_first()
     if (free := free_mib()) is not None:
         hold_memory(free)

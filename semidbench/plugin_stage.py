@@ -15,7 +15,7 @@ from semidbench.api import Context, Floats, Ranker, Task, TextEncoder, TrainData
 from semidbench.contracts import check_scores
 from semidbench.embedder import embed, join, load_views, save_views
 from semidbench.layout import assign_ids, save_ids
-from semidbench.plugin_call import Called, calling, failure_of
+from semidbench.plugin_call import Called, calling, failing
 from semidbench.store import Spent, peak_mib
 
 if TYPE_CHECKING:
@@ -171,18 +171,9 @@ def in_this_process(bench: Bench, work: Work, seed: int) -> Iterator[Called]:
     )
     with scratch_folder() as name:
         began = time.perf_counter()
-        with _failing(work.who):
+        with failing(work.who):
             ranker = perform(work, handed, Path(name))
         yield _CalledHere(work.who, Path(name) / OUTPUT, ranker, bench.train.n_items, time.perf_counter() - began)
-
-
-@contextmanager
-def _failing(who: str) -> Iterator[None]:
-    """Every way for a plugin to give up is its failure."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        raise failure_of(who, error) from error
 
 
 @dataclass(slots=True)
@@ -196,7 +187,7 @@ class _CalledHere:
     def ask(self, task: Task, questions: Sequence[Any]) -> Floats:
         assert self.ranker is not None, self.who
         began = time.perf_counter()
-        with _failing(self.who):
+        with failing(self.who):
             scores = answer(self.who, self.ranker, task, list(questions), self.n_items)
         self.seconds += time.perf_counter() - began
         return scores

@@ -61,14 +61,23 @@ def ask_where(pid: int, folder: Path) -> None:
     until, size, since = time.monotonic() + _DUMPING, 0, time.monotonic()
     while time.monotonic() < until and not (size and time.monotonic() - since > _SETTLED):
         time.sleep(_SETTLED / 5)
-        found = len(_dumped(folder))
+        found = len(dumped(folder))
         if found != size:
             size, since = found, time.monotonic()
 
 
 def where_it_was(folder: Path) -> str:
     """What a process wrote that called `dump_to`: the plugin's frames; empty if it wrote nothing."""
-    return plugin_dump(_dumped(folder))
+    return plugin_dump(dumped(folder))
+
+
+def dumped(folder: Path) -> str:
+    """All that a process wrote that called `dump_to`, as it stands, up to a bound."""
+    try:
+        with (folder / _DUMP).open("rb") as file:
+            return file.read(_DUMPED).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def printable(text: str) -> str:
@@ -107,14 +116,6 @@ def _without_callers(block: list[str]) -> list[str]:
     while end > 1 and (not frames[end - 1] or _is_around(frames[end - 1])):
         end -= 1
     return block[:end]
-
-
-def _dumped(folder: Path) -> str:
-    try:
-        with (folder / _DUMP).open("rb") as file:
-            return file.read(_DUMPED).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def _is_around(line: str) -> bool:

@@ -152,7 +152,7 @@ def _throttled(tell: Tell) -> Callable[[str, int, int], None]:
 def _encoder(told: dict[str, Any], train: Any, progress: Callable[[str, int, int], None]) -> Any:
     """The track's text encoder, with the harness's store of encodings; nothing is fitted or loaded before its use."""
     from semidbench.encodings import StoredEncoder
-    from semidbench.lsa import Lsa
+    from semidbench.lsa import Lsa, training_texts
     from semidbench.sentence_model import SentenceEncoder
 
     section, threads = told["encoder"], told["threads"]
@@ -160,7 +160,7 @@ def _encoder(told: dict[str, Any], train: Any, progress: Callable[[str, int, int
     if section["sentence_model"]:
         compute = SentenceEncoder(folder, threads, told["device"]).encode
     else:
-        compute = Lsa(dimension, (*train.catalogue.texts, *train.queries.texts), threads).encode
+        compute = Lsa(dimension, training_texts(train), threads).encode
     return StoredEncoder(dimension, folder, compute, section["fingerprint"], Path(section["store"]), progress)
 
 

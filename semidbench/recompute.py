@@ -21,7 +21,7 @@ from semidbench.errors import UserError
 from semidbench.metrics import GROUPS
 from semidbench.progress import Reporter
 from semidbench.registry import Registry, load_registry
-from semidbench.resolve import resolve_ranker, resolve_scheme
+from semidbench.resolve import Wanted, resolve
 from semidbench.results import CellResult, cell_paths, read_cases, read_cell
 from semidbench.rows import Row, cell_label, run_cell
 from semidbench.store import default_store
@@ -106,9 +106,8 @@ def recompute(
 
 def _again(bench: Bench, registry: Registry, one: Filed, seeds: Sequence[CellResult], reporter: Reporter) -> Again:
     work = reporter.begin(cell_label(one.cell.name, one.cell.seed))
-    resolve = resolve_scheme if one.cell.kind == "scheme" else resolve_ranker
     try:
-        row: Row = resolve(registry, one.cell.name, bench.track)
+        row: Row = resolve(registry, Wanted(one.cell.kind, one.cell.name), bench.track)
     except UserError as error:
         work.failed(str(error))
         return Again(one.path, failed=str(error))

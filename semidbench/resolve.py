@@ -7,17 +7,16 @@ factories.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from semidbench.errors import UserError
 from semidbench.fingerprint import Code, plugin_code
 from semidbench.options import build, effective_options
-from semidbench.plugin_call import PluginFailure, failure_of
+from semidbench.plugin_call import PluginFailure, failing, failure_of
 from semidbench.registry import Before, Kind, Registered, Registry, find_factory, unwatched
-from semidbench.scheme import Method, Scheme, parse_method, parse_scheme
+from semidbench.scheme import Method, Scheme, by_place, parse_method, parse_scheme
 from semidbench.track import Track
 
 
@@ -48,6 +47,10 @@ class ResolvedMethod:
         """For a stage's inputs."""
         return {"name": self.name, "options": self.options, "code": self.code.as_key()}
 
+    def with_below(self) -> list[ResolvedMethod]:
+        """The embedders it builds on, each behind what it builds on itself, and last this one."""
+        return [*(each for below in self.builds_on for each in below.with_below()), self]
+
     def codes(self) -> list[Code]:
         """Its distribution and those of the embedders it builds on."""
         return [self.code, *(code for below in self.builds_on for code in below.codes())]
@@ -65,11 +68,7 @@ class ResolvedScheme:
     @property
     def parts(self) -> dict[str, ResolvedMethod]:
         """By their place in the scheme's string."""
-        several = len(self.embedders) > 1
-        parts = {f"embedder {at}" if several else "embedder": each for at, each in enumerate(self.embedders)}
-        if self.quantizer:
-            parts["quantizer"] = self.quantizer
-        return parts | {"layout": self.layout}
+        return by_place(self.embedders, self.quantizer, self.layout)
 
 
 Resolved = ResolvedScheme | ResolvedMethod
@@ -132,8 +131,8 @@ def outcome(registry: Registry, wanted: Wanted, track: Track, before: Before = u
     try:
         found = resolve(registry, wanted, track, before)
         for method in found.parts.values() if isinstance(found, ResolvedScheme) else (found,):
-            for each in _with_below(method):
-                with _of_plugin(each.who):
+            for each in method.with_below():
+                with failing(each.who):
                     before(each.who, f"when it was made with options {json.dumps(each.options)}")
                     each.build()
         return found
@@ -177,28 +176,9 @@ def resolve_scheme(registry: Registry, text: str, track: Track, before: Before =
     )
 
 
-def resolve_ranker(registry: Registry, text: str, track: Track) -> ResolvedMethod:
-    """A ranker such as `dense` or `dense[epochs=3]`; raises like `resolve_scheme`."""
-    method = parse_method(text, text)
-    return replace(_find(registry, "ranker", method, track, text, unwatched)[1], name=str(method))
-
-
-@contextmanager
-def _of_plugin(who: str) -> Iterator[None]:
-    """Every way for a plugin to give up is its failure."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        raise failure_of(who, error) from error
-
-
 def _methods(scheme: Scheme) -> list[tuple[Kind, Method]]:
     parts: list[tuple[Kind, Method]] = [("layout", scheme.layout), *(("embedder", each) for each in scheme.embedders)]
     return [*parts, ("quantizer", scheme.quantizer)] if scheme.quantizer else parts
-
-
-def _with_below(method: ResolvedMethod) -> list[ResolvedMethod]:
-    return [*(each for below in method.builds_on for each in _with_below(below)), method]
 
 
 def _find(
@@ -207,7 +187,7 @@ def _find(
     """The factory, and what stands for it elsewhere."""
     registered = _registered(registry, kind, method.name, track, row)
     who = f"{kind} {method.name!r} of {registered.distribution} {registered.version}"
-    with _of_plugin(who):
+    with failing(who):
         before(who, "when it was imported")
         factory, reference = registered.load(), registered.reference
         code = plugin_code(factory, registered.distribution, registered.version)
@@ -243,7 +223,7 @@ def _find_embedder(
     if method.name in above:
         raise UserError(f"embedders build on each other in a circle: {' -> '.join([*above, method.name])}")
     factory, found = _find(registry, "embedder", method, track, row, before)
-    with _of_plugin(found.who):
+    with failing(found.who):
         names = [str(name) for name in getattr(factory, "builds_on", ())]
     circle = [*above, method.name]
     below = tuple(_find_embedder(registry, Method(name), track, row, circle, before) for name in names)

@@ -18,7 +18,7 @@ from semidbench import programs
 from semidbench.errors import one_line
 from semidbench.plugin_call import PluginFailure
 from semidbench.plugin_output import FLOOD, Printed
-from semidbench.plugin_trace import plugin_dump
+from semidbench.plugin_trace import dumped, plugin_dump
 from semidbench.programs import Heard, Program
 from semidbench.registry import load_registry
 from semidbench.resolve import MissingMethod, Outcome, Resolved, Wanted, from_json, outcome
@@ -26,8 +26,6 @@ from semidbench.track import Track
 
 PATIENCE = 120.0  # seconds for one method to be imported, or to be built
 _STARTING = 60.0  # seconds more for the process to begin, or to end itself
-_DUMP = "dump.txt"
-_DUMPED = 2**20  # bytes of it that are read
 
 
 @dataclass(slots=True)
@@ -77,11 +75,11 @@ def resolved(outcomes: Sequence[Outcome]) -> tuple[Resolved, ...]:
 def _one_process(track: Track, wanted: Sequence[Wanted], state: _State) -> None:
     """Go on until all is resolved, or the process ends."""
     doing, why, where = ("", ""), "", ""
-    with tempfile.TemporaryDirectory(prefix="semidbench-") as folder:
-        heard, printed, dump = Heard(), Printed(), Path(folder) / _DUMP
+    with tempfile.TemporaryDirectory(prefix="semidbench-") as name:
+        folder, heard, printed = Path(name), Heard(), Printed()
         variables = programs.environment(track.threads, {})
         with programs.started("semidbench.plugin_resolver", [variables], heard, 0, printed.overhear) as begun:
-            programs.order(begun[0], _order(track, wanted[len(state.found) :], state, dump))
+            programs.order(begun[0], _order(track, wanted[len(state.found) :], state, folder))
             while len(state.found) < len(wanted) and not why:
                 message = _next(heard)
                 programs.raise_told(message, "finding plugins")
@@ -91,7 +89,7 @@ def _one_process(track: Track, wanted: Sequence[Wanted], state: _State) -> None:
                     case ["outcome", *outcome_told]:
                         state.found.append(_outcome(outcome_told))
                     case _:
-                        where = _dumped(dump)
+                        where = dumped(folder)
                         why = _why(message, begun[0], where)
         sys.stderr.write(printed.remark(doing[0]))
     if not why:
@@ -104,12 +102,12 @@ def _one_process(track: Track, wanted: Sequence[Wanted], state: _State) -> None:
     state.lost[doing] = told, plugin_dump(where), printed.text()
 
 
-def _order(track: Track, wanted: Sequence[Wanted], state: _State, dump: Path) -> Mapping[str, Any]:
+def _order(track: Track, wanted: Sequence[Wanted], state: _State, folder: Path) -> Mapping[str, Any]:
     return {
         "track": track.model_dump(mode="json"),
         "wanted": [(one.kind, one.text) for one in wanted],
         "lost": [(*doing, *told) for doing, told in state.lost.items()],
-        "dump": str(dump),
+        "folder": str(folder),
         "seconds": PATIENCE,
     }
 
@@ -121,9 +119,9 @@ def _next(heard: Heard) -> list[Any]:
         return ["silent"]
 
 
-def _why(message: list[Any], program: Program, dumped: str) -> str:
+def _why(message: list[Any], program: Program, where: str) -> str:
     """What became of the process."""
-    if message == ["silent"] or dumped.startswith("Timeout ("):
+    if message == ["silent"] or where.startswith("Timeout ("):
         return f"it took longer than {PATIENCE:g} seconds"
     match message:
         case ["ended"]:
@@ -142,11 +140,3 @@ def _outcome(told: Sequence[Any]) -> Outcome:
         case ["failed", str(text), str(trace), str(said)]:
             return PluginFailure(text, trace, said)
     raise ValueError(f"not an outcome: {told!r}")
-
-
-def _dumped(dump: Path) -> str:
-    try:
-        with dump.open("rb") as file:
-            return file.read(_DUMPED).decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -101,20 +101,11 @@ def run(
     """
     reporter = reporter or Silent()
     chosen = load_track(track)
-    if table is not None and schemes:
-        raise UserError("--table names the rows and so does --scheme: give one of them")
+    n_seeds = chosen.plan.seeds if seeds is None else seeds
+    _check_arguments(table, schemes, n_seeds, jobs, gpus, debug_plugins)
     named = table_rows(table) if table else schemes or chosen.plan.rows
     wanted = {one.name: one for one in (Wanted("scheme", text) for text in named)}
     wanted |= {one.name: one for one in (Wanted("ranker", text) for text in chosen.plan.references)}
-    n_seeds = chosen.plan.seeds if seeds is None else seeds
-    if n_seeds < 1:
-        raise UserError(f"seeds must be 1 or more, not {n_seeds}")
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs must be 1 or more, not {jobs}")
-    if gpus > 1 and jobs is not None and jobs > 1:
-        raise UserError(f"--gpus {gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}")
-    if debug_plugins and jobs is not None and jobs > 1:
-        raise UserError(f"--debug-plugins runs one cell at a time in this process, so not with --jobs {jobs}")
     found = (resolve_here if debug_plugins else resolve_apart)(chosen, tuple(wanted.values()))
     _check_missing(found, skip_missing, reporter)
     rows = [row for row in found if isinstance(row, ResolvedScheme)]
@@ -156,6 +147,22 @@ def run(
             del bench  # the workers open their own
             failures += run_jobs(planned, setup, count, capacity.cards, reporter)
     return _tables(chosen, out, failures, reporter)
+
+
+def _check_arguments(
+    table: str | None, schemes: Sequence[str], seeds: int, jobs: int | None, gpus: int, debug_plugins: bool
+) -> None:
+    """Refuse numbers below one, and arguments that exclude each other."""
+    if table is not None and schemes:
+        raise UserError("--table names the rows and so does --scheme: give one of them")
+    if seeds < 1:
+        raise UserError(f"seeds must be 1 or more, not {seeds}")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs must be 1 or more, not {jobs}")
+    if gpus > 1 and jobs is not None and jobs > 1:
+        raise UserError(f"--gpus {gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}")
+    if debug_plugins and jobs is not None and jobs > 1:
+        raise UserError(f"--debug-plugins runs one cell at a time in this process, so not with --jobs {jobs}")
 
 
 def _cannot_be_built(

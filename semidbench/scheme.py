@@ -8,9 +8,13 @@ search+rec/rq-kmeans/separate
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from semidbench.errors import UserError
+
+Part = TypeVar("Part")
 
 _NAME = r"[a-z0-9][a-z0-9_.-]*"
 _METHOD = re.compile(rf"({_NAME})(?:\[([^\[\]]*)\])?")
@@ -43,6 +47,13 @@ class Scheme:
     def __str__(self) -> str:
         embedder = "+".join(map(str, self.embedders)) or "-"
         return f"{embedder}/{self.quantizer or '-'}/{self.layout}"
+
+
+def by_place(embedders: Sequence[Part], quantizer: Part | None, layout: Part) -> dict[str, Part]:
+    """A scheme's parts by their place in its string: `embedder`, or `embedder 0` and `embedder 1`, and so on."""
+    several = len(embedders) > 1
+    parts = {f"embedder {at}" if several else "embedder": each for at, each in enumerate(embedders)}
+    return parts | ({"quantizer": quantizer} if quantizer else {}) | {"layout": layout}
 
 
 def is_method_name(text: str) -> bool:
