@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semidbench import compare, tables
+from semidbench.atomic_files import write_atomically
 from semidbench.claims import Ledger, judge
 from semidbench.errors import UserError
 from semidbench.leaderboards import leaderboard, no_results, results_folder
 from semidbench.page import render_page
-from semidbench.results import write_atomically
 from semidbench.track import Track, built_in_tracks, load_track
 
 PAGE = "index.html"

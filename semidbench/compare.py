@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from semidbench.api import Task
+from semidbench.atomic_files import write_texts
 from semidbench.claims import Ledger, comparable, judge
 from semidbench.grids import DASH, TASK_NAMES, Cell, Grid, mean_std, ten_digits
 from semidbench.leaderboards import Key, Leaderboard, Row
@@ -26,7 +27,6 @@ from semidbench.ledger import (
 from semidbench.markdown import md_table, md_text
 from semidbench.metrics import Group
 from semidbench.published import PaperRow, PaperTable, PrintedCell, paper
-from semidbench.results import write_atomically
 from semidbench.terminal import rich_table
 
 if TYPE_CHECKING:
@@ -175,12 +175,7 @@ RENDERERS: dict[Format, Callable[[Ledger], str]] = {"md": to_markdown, "json": t
 
 def write_comparison(board: Leaderboard, out: Path | str) -> list[Path]:
     """Write claims.md and claims.json under `out`/<track name>; gives back their paths."""
-    folder = Path(out) / board.track.name
-    folder.mkdir(parents=True, exist_ok=True)
-    made = files(judge(board), folder)
-    for path, text in made.items():
-        write_atomically(path, text.encode())
-    return list(made)
+    return write_texts(files(judge(board), Path(out) / board.track.name))
 
 
 def files(ledger: Ledger, folder: Path) -> dict[Path, str]:

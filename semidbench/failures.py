@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from semidbench.atomic_files import write_atomically
 from semidbench.plugin_call import PluginFailure
 from semidbench.plugin_trace import shortened, without_addresses
-from semidbench.results import slug, write_atomically
+from semidbench.results import slug
 from semidbench.store import Make, RunStage, Stage, key_hash
 
 FOLDER = "failures"  # beside the folder of the results

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semidbench.api import ItemIds, Task
+from semidbench.atomic_files import write_atomically
 from semidbench.errors import UserError
 from semidbench.id_files import MAGIC, from_parquet, to_parquet
 from semidbench.id_index import from_json, to_ids
 from semidbench.layout import ids_sha256
-from semidbench.results import write_atomically
 from semidbench.scheme import parse_scheme
 from semidbench.track import Track
 

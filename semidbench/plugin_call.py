@@ -13,7 +13,7 @@ from semidbench.plugin_trace import plugin_traceback
 
 if TYPE_CHECKING:
     from semidbench.bench import Bench
-    from semidbench.plugin_stage import Work
+    from semidbench.plugin_stage import PluginWork
     from semidbench.store import Spent
 
 _CAUSE = 500  # characters of a cause that go into a line
@@ -56,7 +56,7 @@ class Called(Protocol):
 class PluginCall(Protocol):
     """How a bench has a plugin's stage done: in a process of its own, or in this one."""
 
-    def __call__(self, bench: Bench, work: Work, seed: int, /) -> AbstractContextManager[Called]:
+    def __call__(self, bench: Bench, work: PluginWork, seed: int, /) -> AbstractContextManager[Called]:
         """Do the stage.
 
         Raises:

@@ -25,7 +25,7 @@ from semidbench.api import Floats, Task
 from semidbench.errors import one_line
 from semidbench.plugin_call import Called, PluginFailure
 from semidbench.plugin_output import FLOOD, Printed
-from semidbench.plugin_stage import OUTPUT, Assignment, Embedding, Ranking, Work
+from semidbench.plugin_stage import OUTPUT, Assignment, Embedding, PluginWork, Ranking
 from semidbench.plugin_trace import ask_where, printable, where_it_was
 from semidbench.plugin_worker import FOLDER_VARIABLE, ORDER, SCORES, save_questions
 from semidbench.programs import Heard, Program, Told
@@ -47,7 +47,7 @@ class _Stopped(Exception):
 
 
 @contextmanager
-def in_own_process(bench: Bench, work: Work, seed: int) -> Iterator[Called]:
+def in_own_process(bench: Bench, work: PluginWork, seed: int) -> Iterator[Called]:
     """A `PluginCall`: the process lives as long as the block."""
     with tempfile.TemporaryDirectory(prefix="semidbench-") as name:
         folder, heard, printed = Path(name), Heard(), Printed()
@@ -162,13 +162,13 @@ def _temporary(folder: Path) -> dict[str, str]:
     return dict.fromkeys(("TMPDIR", "JOBLIB_TEMP_FOLDER"), str(temporary))
 
 
-def _names(work: Work) -> tuple[str, ...]:
+def _names(work: PluginWork) -> tuple[str, ...]:
     """What a line begins with that says itself which of the stage's methods failed."""
     methods = (work.layout, work.quantizer) if isinstance(work, Assignment) else ()
     return (f"{work.who} ", *(f"{method.who} " for method in methods if method))
 
 
-def _order(bench: Bench, work: Work, seed: int) -> dict[str, Any]:
+def _order(bench: Bench, work: PluginWork, seed: int) -> dict[str, Any]:
     """All that the process is told. Of the dataset it names the training data's folder alone."""
     section, memory = bench.track.text_encoder, bench.limits.memory_mib
     return {
@@ -190,7 +190,7 @@ def _order(bench: Bench, work: Work, seed: int) -> dict[str, Any]:
     }
 
 
-def _work(work: Work) -> dict[str, Any]:
+def _work(work: PluginWork) -> dict[str, Any]:
     match work:
         case Embedding(embedder, below):
             stages = {name: str(stage.absolute()) for name, stage in below.items()}

@@ -87,7 +87,7 @@ class Ranking:
         return self.ranker.who
 
 
-Work = Embedding | Assignment | Ranking
+PluginWork = Embedding | Assignment | Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Handed:
         )
 
 
-def perform(work: Work, handed: Handed, folder: Path) -> Ranker | None:
+def perform(work: PluginWork, handed: Handed, folder: Path) -> Ranker | None:
     """Run a plugin's stage, hold what it makes against the contract, and write it to folder/OUTPUT.
 
     Returns:
@@ -156,7 +156,7 @@ def answer(who: str, ranker: Ranker, task: Task, questions: Sequence[Any], n_ite
 
 
 @contextmanager
-def in_this_process(bench: Bench, work: Work, seed: int) -> Iterator[Called]:
+def in_this_process(bench: Bench, work: PluginWork, seed: int) -> Iterator[Called]:
     """A `PluginCall` without a process or limits: for debuggers, and for tests of something else."""
     from semidbench.bench import scratch_folder
 

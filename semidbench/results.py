@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -20,6 +18,7 @@ from typing import Literal
 from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from semidbench.api import TASKS, Task
+from semidbench.atomic_files import write_atomically
 from semidbench.cases import Cases, from_parquet, to_parquet
 from semidbench.errors import UserError, one_line
 from semidbench.id_use import IdUse
@@ -184,19 +183,6 @@ def cell_paths(folder: Path, cell: CellResult) -> tuple[Path, Path]:
     """Where a cell's JSON and Parquet stand."""
     name = slug(cell.name, cell.seed)
     return folder / f"{name}.json", folder / f"{name}.parquet"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment it is either the old one or the new one, whole."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)  # mkstemp gives 0600; results are there to be read
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read_cells(folder: Path) -> list[CellResult]:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from semidbench.atomic_files import write_atomically
 from semidbench.board_checks import Filed, board_problems
 from semidbench.cell_checks import canonical, cell_problems
 from semidbench.errors import UserError, unknown
 from semidbench.imported_ids import file_name, ids_folder, imported_part
 from semidbench.leaderboards import results_folder
-from semidbench.results import cell_bytes, cell_paths, read_cell, write_atomically
+from semidbench.results import cell_bytes, cell_paths, read_cell
 from semidbench.track import Track, load_track
 from semidbench.verify import paired_files, read_filed
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from semidbench.api import TASKS
+from semidbench.atomic_files import write_texts
 from semidbench.caption import caption, short_caption, superscripts_crowd
 from semidbench.errors import one_line
 from semidbench.grids import DASH, Cell, Grid, full_grid, main_grid, pairs_grid, ten_digits
 from semidbench.json_text import json_text
 from semidbench.leaderboards import Column, Leaderboard, Row
 from semidbench.markdown import md_table, md_text
-from semidbench.results import write_atomically
 from semidbench.significance import ordered_pairs
 from semidbench.terminal import new_table, style
 
@@ -38,12 +38,7 @@ def render(board: Leaderboard, format: Format) -> str:
 
 def write_tables(board: Leaderboard, out: Path | str) -> list[Path]:
     """Write leaderboard.md, .csv, .json and .tex under `out`/<track name>; gives back their paths."""
-    folder = Path(out) / board.track.name
-    folder.mkdir(parents=True, exist_ok=True)
-    made = files(board, folder)
-    for path, text in made.items():
-        write_atomically(path, text.encode())
-    return list(made)
+    return write_texts(files(board, Path(out) / board.track.name))
 
 
 def files(board: Leaderboard, folder: Path) -> dict[Path, str]:

@@ -192,19 +192,6 @@ def test_a_run_killed_while_writing_leaves_no_half_cell(
     assert [cell.seed for cell in read_cells(tmp_path)] == [1]
 
 
-def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    results.write_atomically(path, b"old")
-
-    def broken(self: Path, target: Path) -> Path:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", broken)
-    with pytest.raises(KeyboardInterrupt):
-        results.write_atomically(path, b"new")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"old")]
-
-
 @given(st.text(min_size=1, max_size=300), st.integers(0, 10**6))
 def test_slugs_are_safe_file_names(name: str, seed: int) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", slug(name, seed))

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from semidbench import track
 from semidbench.api import Catalogue, Ints
+from semidbench.atomic_files import write_atomically
 from semidbench.dataset.llm_queries.answer import Answer, Taken, Unusable, judge, read_answer
 from semidbench.dataset.llm_queries.ask import Asking, Rejected, Tally, ask_all
 from semidbench.dataset.llm_queries.client import Endpoint, Sleep, connect
@@ -22,7 +23,6 @@ from semidbench.dataset.llm_queries.journal import Header, Journal, Line, open_j
 from semidbench.dataset.llm_queries.prompt import Item, items_to_ask, prompt_template, sha256
 from semidbench.dataset.sources import QUERIES
 from semidbench.errors import UserError
-from semidbench.results import write_atomically
 
 JOURNAL, REJECTED, LOCK = "queries.journal.jsonl", "queries.rejected.jsonl", "queries.journal.lock"
 REJECTED_VERSION = 1
