@@ -20,8 +20,8 @@ from semidbench.device import held_threads, pick_device
 from semidbench.errors import UserError
 from semidbench.metrics import GROUPS
 from semidbench.progress import Reporter
-from semidbench.registry import Registry, load_registry
-from semidbench.resolve import Wanted, resolve
+from semidbench.resolve import Wanted
+from semidbench.resolver_process import resolve_apart, resolved
 from semidbench.results import CellResult, cell_paths, read_cases, read_cell
 from semidbench.rows import Row, cell_label, run_cell
 from semidbench.store import default_store
@@ -94,23 +94,36 @@ def recompute(
     Raises:
         UserError: the data is missing.
     """
-    registry = load_registry()
+    rows: dict[Wanted, Row | UserError] = {}
     with held_threads(track.threads):
         reporter.stage("prepare the data")
         bench = open_bench(track, "test", data, cache or default_store(), pick_device(device), reporter.progress)
         reporter.plan(len(filed))
         for one in filed:
-            row = [each.cell for each in board if (each.cell.kind, each.cell.name) == (one.cell.kind, one.cell.name)]
-            yield _again(bench, registry, one, row, reporter)
+            wanted = _wanted(one)
+            if wanted not in rows:
+                rows[wanted] = _row(track, wanted)
+            seeds = [each.cell for each in board if _wanted(each) == wanted]
+            yield _again(bench, rows[wanted], one, seeds, reporter)
 
 
-def _again(bench: Bench, registry: Registry, one: Filed, seeds: Sequence[CellResult], reporter: Reporter) -> Again:
-    work = reporter.begin(cell_label(one.cell.name, one.cell.seed))
+def _wanted(one: Filed) -> Wanted:
+    return Wanted(one.cell.kind, one.cell.name)
+
+
+def _row(track: Track, wanted: Wanted) -> Row | UserError:
+    """The row, or why there is none here."""
     try:
-        row: Row = resolve(registry, Wanted(one.cell.kind, one.cell.name), bench.track)
+        return resolved(resolve_apart(track, [wanted]))[0]
     except UserError as error:
-        work.failed(str(error))
-        return Again(one.path, failed=str(error))
+        return error
+
+
+def _again(bench: Bench, row: Row | UserError, one: Filed, seeds: Sequence[CellResult], reporter: Reporter) -> Again:
+    work = reporter.begin(cell_label(one.cell.name, one.cell.seed))
+    if isinstance(row, UserError):
+        work.failed(str(row))
+        return Again(one.path, failed=str(row))
     with tempfile.TemporaryDirectory(prefix="semidbench-") as scratch:
         folder = Path(scratch)
         if failure := run_cell(bench, row, one.cell.seed, folder, work):

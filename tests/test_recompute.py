@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from semidbench.recompute import Again, recompute
 from semidbench.runs import run
 from semidbench.track import load_track
 from semidbench.verify import chosen, read_filed, verify_files
+from tests import broken_plugins
 from tests.forged import forge, forge_cases, path_of
 
 TRACK = load_track("smoke")
@@ -62,6 +64,22 @@ def test_a_run_passes_every_level(made: Path, store: Path) -> None:
     for each in recompute(found.filed, found.filed, TRACK, None, store, "cpu", Silent()):
         assert (each.differs, each.elsewhere, each.is_problem, each.is_undecided) == ((), (), False, False)
         assert str(each).endswith("the same when run again")
+
+
+def test_no_plugin_is_imported_here(out: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_plugins.install(tmp_path / "site", monkeypatch)
+    assert not again(out, RANKER, store).failed
+    assert not {*broken_plugins.MODULES.values()} & {*sys.modules}
+
+
+def test_a_row_that_cannot_be_made_here_is_undecided(out: Path, store: Path) -> None:
+    path = path_of(out / "smoke/results", RANKER, 0)
+    one, _ = read_filed(path)
+    unknown = replace(one, cell=one.cell.model_copy(update={"name": "nobodys"}))
+    (found,) = recompute([unknown], [unknown], TRACK, None, store, "cpu", Silent())
+    assert found.is_undecided
+    assert str(found).startswith(f"{path}: undecided, for it cannot be run again here: ")
+    assert "nobodys" in found.failed
 
 
 def change(field: str, **values: Any) -> Callable[[dict[str, Any]], None]:
