@@ -162,20 +162,54 @@ def test_a_plugin_that_does_not_load_fails(tmp_path: Path, boards: Path, plugin:
     assert not (root / "semidbench-results").exists()
 
 
+def git(root: Path, *args: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *who, *args], cwd=root, check=True, capture_output=True)
+
+
 def test_only_changed_plugins_are_run_and_none_that_was_removed(tmp_path: Path, boards: Path) -> None:
     root = copied(tmp_path, "semidbench-not-there", "semidbench-gone")
-
-    def git(*args: str) -> None:
-        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", *who, *args], cwd=root, check=True, capture_output=True)
-
-    git("init")
-    git("add", ".")
-    git("commit", "-m", "one")
+    git(root, "init")
+    git(root, "add", ".")
+    git(root, "commit", "-m", "one")
     shutil.rmtree(root / "plugins" / "semidbench-gone")
-    git("commit", "-am", "two")
+    git(root, "commit", "-am", "two")
     ran = script(root, boards, "HEAD~1")
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_changed_plugin_is_found_whatever_its_folder_is_called(tmp_path: Path, boards: Path) -> None:
+    plugin = 'semidbench-é two *\n"'
+    root = copied(tmp_path, "semidbench-not-there")
+    git(root, "init")
+    git(root, "add", ".")
+    git(root, "commit", "-m", "one")
+    (root / "plugins" / plugin).mkdir()
+    (root / "plugins" / plugin / "pyproject.toml").write_text('[project]\nname = "semidbench-of-nobody"\n')
+    git(root, "add", ".")
+    git(root, "commit", "-m", "two")
+    ran = script(root, boards, "HEAD~1")
+    assert ran.returncode != 0
+    assert f"plugins/{plugin}: semidbench-of-nobody is not installed here" in ran.stderr
+
+
+def test_a_plugin_that_lost_a_file_to_another_has_changed(tmp_path: Path, boards: Path) -> None:
+    root = copied(tmp_path, "semidbench-not-there", "other")
+    (root / "plugins" / "semidbench-not-there" / "method.py").write_text("x = 1\n" * 9)
+    git(root, "init")
+    git(root, "add", ".")
+    git(root, "commit", "-m", "one")
+    (root / "plugins" / "other" / "pyproject.toml").unlink()
+    (root / "plugins" / "semidbench-not-there" / "method.py").rename(root / "plugins" / "other" / "method.py")
+    git(root, "add", ".")
+    git(root, "commit", "-m", "two")
+    assert "plugins/semidbench-not-there: " in script(root, boards, "HEAD~1").stderr
+
+
+def test_a_commit_that_is_none_stops_it(tmp_path: Path, boards: Path) -> None:
+    root = copied(tmp_path)
+    git(root, "init")
+    assert script(root, boards, "nowhere").returncode != 0
 
 
 def test_stale_pages_stop_it(tmp_path: Path, boards: Path) -> None:
