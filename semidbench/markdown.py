@@ -6,6 +6,15 @@ import re
 
 from semidbench.grids import Cell, Grid
 
+_MARKUP = r"[\\`*_{}\[\]<>|~$&#]"
+# Where GitHub would make a link of plain text (GFM 6.9): behind `www`, behind the scheme, before the `@` of an address.
+_LINKS = (
+    r"(?<![a-z0-9]www)(?<=www)(?=\.)",
+    r"(?:(?<=http)|(?<=https)|(?<=ftp))(?=://\S)",
+    r"(?<=[a-z0-9.+_:-])(?=@[a-z0-9._-]*\.[a-z0-9_-]*[a-z])",
+)
+_ESCAPED = re.compile(f"(?P<markup>{_MARKUP})|{'|'.join(_LINKS)}", re.I | re.A)
+
 
 def md_table(grid: Grid) -> str:
     """A grid as a table. Names stay as they are: whatever Markdown would read as markup is escaped."""
@@ -27,5 +36,8 @@ def _cell(cell: Cell) -> str:
 
 
 def md_text(text: str) -> str:
-    """Plain text on one line, escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>|~$&#])", r"\\\1", " ".join(text.split()))
+    """Plain text on one line, escaped, and cut by a comment where it would become a link.
+
+    An entity would not do: GitHub looks for addresses after it has read entities and backslashes.
+    """
+    return _ESCAPED.sub(lambda found: f"\\{found[0]}" if found["markup"] else "<!-- -->", " ".join(text.split()))
