@@ -17,6 +17,7 @@ from semidbench.registry import load_registry
 
 NewKind = Literal["embedder", "quantizer", "layout"]
 
+_IMPORTED = {"ItemIds"}  # by the templates
 _NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _ABOUT: dict[NewKind, str] = {
     "embedder": "random projections of the items' text encodings",
@@ -105,4 +106,4 @@ def _filled(template: str, values: dict[str, str]) -> str:
 
 def _class_name(name: str) -> str:
     made = "".join(part.capitalize() for part in name.split("-"))
-    return f"{made}Method" if iskeyword(made) else made  # None, True, False
+    return f"{made}Method" if iskeyword(made) or made in _IMPORTED else made  # None, True, False

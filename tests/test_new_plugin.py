@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +115,19 @@ def test_classes_have_names_that_python_takes(tmp_path: Path, name: str, expecte
     source = next(made.folder.glob("*.py")).read_text()
     compile(source, "plugin", "exec")
     assert f"class {expected}:" in source
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_class_has_the_name_of_what_its_file_imports(tmp_path: Path, kind: NewKind) -> None:
+    imported = {name for path in new_plugin("mine", kind, tmp_path).folder.rglob("*.py") for name in imports(path)}
+    assert {"np", "hookimpl", "Mine", "pytest"} <= imported
+    for name in imported - {"Mine"}:
+        made = new_plugin(re.sub("(?<=[a-z])(?=[A-Z])|_", "-", name).lower(), kind, tmp_path)
+        classes = re.findall(r"^class (\w+)", next(made.folder.glob("*.py")).read_text(), re.M)
+        assert len(classes) == 1
+        assert not imported & set(classes)
+
+
+def imports(path: Path) -> set[str]:
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {alias.asname or alias.name for node in nodes for alias in node.names}
