@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semidbench.api import Task
+from semidbench.api import TASKS, Task
+from semidbench.cases import COUNTS, Cases
 from semidbench.cell_checks import methods_of
 from semidbench.errors import UserError
 from semidbench.results import CellResult, Kind
@@ -30,11 +31,13 @@ class Filed:
         path: of its JSON.
         cell: what that says.
         case_hashes: per task `cases_hash` of its test cases: what rows that are compared share.
+        placed: `placed_hash` of its test cases: what no two share, unless a run gives both the same lists.
     """
 
     path: Path
     cell: CellResult
     case_hashes: Mapping[Task, str]
+    placed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,20 @@ class Problem:
 def cases_hash(units: NDArray[np.integer], head: NDArray[np.bool_]) -> str:
     """A hash of test cases, not of where a row placed them: units and groups, (Q,) each, in order."""
     return hashlib.sha256(units.astype("<i4").tobytes() + head.astype("u1").tobytes()).hexdigest()
+
+
+def placed_hash(cases: Mapping[Task, Cases]) -> str:
+    """A hash of where a row placed its test cases.
+
+    `placements_sha256` would not do: a Parquet with other compression, or with two queries of an item swapped, has
+    other bytes and says the same.
+    """
+    digest = hashlib.sha256()
+    for task in TASKS:
+        of = cases[task]
+        columns = np.stack([of.units if name == "unit" else getattr(of.placements, name) for name in COUNTS])
+        digest.update(columns[:, np.lexsort(columns)].astype("<i4").tobytes())
+    return digest.hexdigest()
 
 
 def board_problems(filed: Sequence[Filed], track: Track) -> list[Problem]:
@@ -158,15 +175,21 @@ def _repeated_rows(rows: Sequence[Sequence[Filed]]) -> Iterator[Problem]:
 
 def _copies(filed: Sequence[Filed]) -> Iterator[Problem]:
     """Results that are another's under a new name or seed: the same rankings, or the same placements."""
-    for what in ("rankings", "placements"):
+    for what, of in _OWN:
         alike: dict[str, list[Filed]] = {}
         for each in sorted(filed, key=lambda each: (each.cell.name, each.cell.seed)):
-            alike.setdefault(getattr(each.cell, f"{what}_sha256"), []).append(each)
+            alike.setdefault(of(each), []).append(each)
         for group in alike.values():
             for each in group[1:]:
                 first = next((one for one in group if one is not each and not _may_be_alike(one, each)), None)
                 if first and (what == "rankings" or first.cell.rankings_sha256 != each.cell.rankings_sha256):
                     yield Problem(each.path, f"{what} twice", f"{each.path}: {_said(first.cell, each.cell, what)}")
+
+
+_OWN: tuple[tuple[str, Callable[[Filed], str]], ...] = (
+    ("rankings", lambda each: each.cell.rankings_sha256),
+    ("placements", lambda each: each.placed),
+)
 
 
 def _may_be_alike(a: Filed, b: Filed) -> bool:
@@ -178,8 +201,8 @@ def _may_be_alike(a: Filed, b: Filed) -> bool:
     mine, other = a.cell, b.cell
     if mine.kind == "ranker" and other.kind == "ranker":
         return mine.name == other.name
-    parts = ("kind", "seed", "ids", "id_table_sha256", "rankings_sha256", "placements_sha256")
-    return all(getattr(mine, part) == getattr(other, part) for part in parts)
+    parts = ("kind", "seed", "ids", "id_table_sha256", "rankings_sha256")
+    return a.placed == b.placed and all(getattr(mine, part) == getattr(other, part) for part in parts)
 
 
 def _said(a: CellResult, b: CellResult, what: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semidbench.api import TASKS, Task
-from semidbench.board_checks import Filed, board_problems, cases_hash
+from semidbench.board_checks import Filed, board_problems, cases_hash, placed_hash
 from semidbench.cases import Cases
 from semidbench.cell_checks import canonical, cell_problems
 from semidbench.errors import UserError, unknown
@@ -115,7 +115,8 @@ def read_filed(path: Path) -> tuple[Filed, Mapping[Task, Cases]]:
     """
     cell = read_cell(path)
     cases = read_cases(path.parent, cell)
-    return Filed(path, cell, {task: cases_hash(cases[task].units, cases[task].head) for task in TASKS}), cases
+    hashes = {task: cases_hash(cases[task].units, cases[task].head) for task in TASKS}
+    return Filed(path, cell, hashes, placed_hash(cases)), cases
 
 
 def chosen(verified: Verified, rows: Sequence[str], seeds: Sequence[int]) -> list[Filed]:
