@@ -10,8 +10,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import Cases
-from semidbench.errors import one_line
+from semidbench.errors import UserError, one_line
 from semidbench.metrics import GROUPS, Group
-from semidbench.results import CellResult
+from semidbench.results import CellResult, read_limited
 from semidbench.track import Track
 
-MAX_BYTES = 256 * 2**20  # 119,400 tests of 200 rows take a tenth
+MAX_BYTES = 24 * 2**20  # 200 rows of 5 seeds, with their 119,400 tests, take 10 MiB
 _NEAR = 1e-9
+_FAR = 1e100  # no |t| is as large, and its square is a number still
 _NO_SPREAD = 1e-12  # below it a spread is rounding, and p is 1: docs/protocol.md
 Values = NDArray[np.float64]
 Column = tuple[Task, Group]
@@ -76,12 +78,8 @@ def pair_problems(path: Path, scores: PairScores, track: Track) -> Iterator[str]
     """Where `path`, a leaderboard.json, says other than the scores do; a line for each column at most."""
     rebuild = "Run `semidbench leaderboard build` and commit what it writes"
     try:
-        if path.is_symlink() or path.stat().st_size > MAX_BYTES:
-            yield f"{path} is a link or has more than {MAX_BYTES:,} bytes. {rebuild}"
-            return
-        board = json.loads(path.read_bytes())
-        names = {row["number"]: row["name"] for row in board["rows"]}
-        columns = {(column["task"], column["group"]): column for column in board["columns"]}
+        board = json.loads(read_limited(path, MAX_BYTES), object_pairs_hook=_object, parse_constant=_no_number)
+        names, columns = _names(board["rows"]), _columns(board["columns"])
         for task in TASKS:
             for group in GROUPS:
                 column, of_units = columns[task, group], scores.column(task, group)
@@ -95,8 +93,38 @@ def pair_problems(path: Path, scores: PairScores, track: Track) -> Iterator[str]
                     yield f"{path}: {task}, {group}: {problem}. {rebuild}"
     except FileNotFoundError:
         yield f"{path} is not there. {rebuild}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UserError as error:
+        yield f"{error}. {rebuild}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         yield f"{path} is no leaderboard: {type(error).__name__} {one_line(error)[:100]}. {rebuild}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the JSON, which says each thing once."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice in one object")
+    return found
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} where a number belongs")
+
+
+def _names(rows: list[dict[str, Any]]) -> dict[int, str]:
+    """The rows' names by their numbers."""
+    names = {row["number"]: row["name"] for row in rows}
+    if not len(rows) == len(names) == len(set(names.values())):
+        raise ValueError("a row, or the number of one, is there twice")
+    return names
+
+
+def _columns(listed: list[dict[str, Any]]) -> dict[Column, dict[str, Any]]:
+    """The columns by their tasks and groups."""
+    columns = {(column["task"], column["group"]): column for column in listed}
+    if len(columns) != len(listed) or not columns.keys() <= set(product(TASKS, GROUPS)):
+        raise ValueError("a column is there twice, or is of no task and group")
+    return columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,11 +143,31 @@ class _Pairs:
 
 def _pairs(said: Mapping[str, list[Any]], names: Mapping[int, str]) -> _Pairs:
     better, worse = ([names[number] for number in said[side]] for side in ("a", "b"))
-    names_of = ("difference", "corrected_p", "significant", "seeds_ahead", "common_seeds", "holds")
-    columns = [np.array(said[name], dtype=np.float64) for name in names_of]
+    columns = [_values(said[name], name, types) for name, types in _TYPES.items()]
     if {len(better), len(worse), *(column.size for column in columns)} != {len(better)}:
         raise ValueError("lists of pairs that differ in length")
     return _Pairs(better, worse, *columns)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "difference": (float, int),
+    "corrected_p": (float, int, NoneType),
+    "significant": (bool,),
+    "seeds_ahead": (int,),
+    "common_seeds": (int,),
+    "holds": (bool,),
+}
+
+
+def _values(said: list[Any], name: str, types: tuple[type, ...]) -> Values:
+    """As float64; types are looked at here, for numpy reads text as a number, too."""
+    if strange := [value for value in said if type(value) not in types]:
+        raise TypeError(f"{name} is {_shown(strange[0])}")
+    return np.array(said, dtype=np.float64)
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value))[:40]
 
 
 def _disagreement(scores: Mapping[str, Values], said: _Pairs, alpha: float) -> str | None:
@@ -194,10 +242,13 @@ def _bound_disagreement(column: Mapping[str, Any], scores: Mapping[str, Values],
     """Where the numbers of tests and of pairs in one, or the |t| to exceed, are others."""
     n = min(map(len, scores.values()), default=0)
     m = len(scores) * (len(scores) - 1) // 2 if n >= 2 else 0
-    if column["m"] != m or (m and column["n"] != n):
-        return f"it says n = {column['n']} and m = {column['m']}, and there are {n} and {m}"
+    for name, right in (("m", m), ("n", n)):
+        if (type(column[name]) is not int or column[name] != right) and (m or name == "m"):
+            return f"{name} is {_shown(column[name])}, and there are n = {n} observations and m = {m} tests"
     said = column["critical_t"]
-    if m == 0 or said is None:
-        return None if m == 0 and said is None else f"`critical_t` is {said} for {m} tests"
-    p = float(two_sided_p(float(said), n - 1))
+    if m == 0 and said is None:
+        return None
+    if m == 0 or type(said) not in (float, int) or not 0 < said < _FAR:
+        return f"`critical_t` is {_shown(said)} for {m} tests"
+    p = float(two_sided_p(said, n - 1))
     return None if math.isclose(p, alpha / m, rel_tol=1e-6) else f"`critical_t` {said} gives p = {p:.3g}, not alpha / m"

@@ -239,7 +239,7 @@ def read_cell(path: Path) -> CellResult:
         UserError: it is damaged, changed, oversize, of another schema, another cell's name or without its Parquet.
     """
     try:
-        data = _read_limited(path, MAX_JSON_BYTES)
+        data = read_limited(path, MAX_JSON_BYTES)
         raw = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read result {path}: {one_line(error)}. {_RESTORE}") from error
@@ -266,7 +266,7 @@ def read_cell(path: Path) -> CellResult:
 
 def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
     try:
-        data = _read_limited(path, MAX_PARQUET_BYTES)
+        data = read_limited(path, MAX_PARQUET_BYTES)
     except OSError as error:
         raise UserError(f"cannot read the placements of {cell.name!r}: {one_line(error)}. {_RESTORE}") from error
     if hashlib.sha256(data).hexdigest() != cell.placements_sha256:
@@ -274,11 +274,16 @@ def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
     return data
 
 
-def _read_limited(path: Path, limit: int) -> bytes:
-    """A file's bytes, unless it is a link, a pipe or the like, or larger than a result is."""
+def read_limited(path: Path, limit: int) -> bytes:
+    """A file's bytes, where nobody knows who wrote it.
+
+    Raises:
+        UserError: it is a link, a pipe or the like, or has more bytes than `limit`.
+        OSError: it cannot be read.
+    """
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path} is a link or no file. Put the file itself there, or delete it")
     if status.st_size > limit:
-        raise UserError(f"{path} has {status.st_size:,} bytes; a result has at most {limit:,}. Delete the file")
+        raise UserError(f"{path} has {status.st_size:,} bytes, and at most {limit:,} are read. Delete the file")
     return path.read_bytes()

@@ -155,7 +155,7 @@ def sparse(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (sparse, "1,073,741,824 bytes; a result has at most 1,048,576"),
+        (sparse, "1,073,741,824 bytes, and at most 1,048,576 are read"),
         (lambda path: path.write_text("[" * MIB), "cannot read result"),
         (lambda path: path.write_text('{"a":' * 2000 + "1" + "}" * 2000), "cannot read result"),
         (lambda path: edited(path, options={"layout": json.loads("[" * 400 + "]" * 400)}), "options"),

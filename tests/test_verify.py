@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from semidbench import scoring
 from semidbench.cli.app import app
 from semidbench.errors import UserError
 from semidbench.leaderboards import leaderboard
-from semidbench.pair_checks import two_sided_p
+from semidbench.pair_checks import MAX_BYTES, two_sided_p
 from semidbench.results import read_cases, read_cell, write_cell
 from semidbench.tables import write_tables
 from semidbench.verify import tracks_of, verify_files
@@ -346,8 +347,30 @@ def test_an_error_in_the_means_is_found(tmp_path: Path, monkeypatch: pytest.Monk
         (edit_pairs("holds", lambda yes: not yes), "rec, torso: `holds` of"),
         (edit_column("critical_t", lambda t: t * (1 + 1e-5)), "rec, torso: `critical_t` "),
         (edit_column("critical_t", lambda t: None), "rec, torso: `critical_t` is None for 3 tests"),
-        (edit_column("m", lambda m: m - 1), "rec, torso: it says n = "),
-        (edit_column("n", lambda n: n + 1), "rec, torso: it says n = "),
+        (edit_column("critical_t", lambda t: -t), "rec, torso: `critical_t` is -"),
+        (edit_column("critical_t", lambda t: 0), "rec, torso: `critical_t` is 0 for 3 tests"),
+        (edit_column("critical_t", str), "rec, torso: `critical_t` is '"),
+        (edit_column("critical_t", lambda t: [t]), "rec, torso: `critical_t` is ["),
+        (edit_column("critical_t", lambda t: 10**400), "rec, torso: `critical_t` is 1000"),
+        (edit_column("critical_t", lambda t: 1e400), "is no leaderboard: ValueError Infinity where a number belongs"),
+        (edit_column("m", lambda m: m - 1), "rec, torso: m is 2, and there are n = "),
+        (edit_column("m", str), "rec, torso: m is '3', and there are n = "),
+        (edit_column("m", lambda m: 10**400), "rec, torso: m is 1000"),
+        (edit_column("n", lambda n: n + 1), "rec, torso: n is "),
+        (edit_pairs("difference", lambda d: 10**400), "is no leaderboard: OverflowError"),
+        (edit_pairs("difference", str), "is no leaderboard: TypeError difference is '"),
+        (edit_pairs("corrected_p", lambda p: True), "is no leaderboard: TypeError corrected_p is True"),
+        (edit_pairs("holds", int), "is no leaderboard: TypeError holds is "),
+        (
+            lambda board: board["columns"].insert(0, board["columns"][0] | {"m": 9}),
+            "ValueError a column is there twice",
+        ),
+        (
+            lambda board: board["columns"].append({"task": "x", "group": "all"}),
+            "ValueError a column is there twice, or",
+        ),
+        (lambda board: board["rows"].append(board["rows"][0]), "ValueError a row, or the number of one, is there"),
+        (lambda board: board["rows"].append(board["rows"][0] | {"number": 9}), "ValueError a row, or the number"),
         (edit_pairs("a", lambda a: a % 3 + 1), "rec, torso: its pairs are not those of the 3 rows"),
         (lambda board: board["rows"].pop(), "is no leaderboard: KeyError"),
         (lambda board: board["columns"][0]["pairs"]["a"].pop(), "is no leaderboard: ValueError"),
@@ -364,6 +387,43 @@ def test_false_tests_are_named(out: Path, change: Callable[[dict[str, Any]], Non
     assert len(found) == 1
     assert message in found[0]
     assert "leaderboard build" in found[0]
+
+
+def test_a_false_test_does_not_hide_others(out: Path) -> None:
+    path = out / TRACK.name / "leaderboard.json"
+    board = json.loads(path.read_text())
+    edit_column("critical_t", lambda t: 10**400)(board)
+    board["columns"][0]["m"] = 99
+    path.write_text(json.dumps(board))
+    found = problems(out)
+    assert len(found) == 2
+    assert "search, all: m is 99" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is a link or no file"),
+        (lambda path: path.mkdir(), "is a link or no file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a link or no file"),
+        (lambda path: path.write_bytes(b" " * (MAX_BYTES + 1)), "and at most 25,165,824 are read"),
+    ],
+)
+def test_a_leaderboard_that_would_hang_is_not_read(out: Path, make: Callable[[Path], object], message: str) -> None:
+    path = out / TRACK.name / "leaderboard.json"
+    path.unlink()
+    make(path)
+    (line,) = problems(out)
+    assert line.startswith(f"{path} ")
+    assert message in line
+    assert line.endswith("Run `semidbench leaderboard build` and commit what it writes")
+
+
+def test_a_leaderboard_says_each_thing_once(out: Path) -> None:
+    path = out / TRACK.name / "leaderboard.json"
+    path.write_text(path.read_text().replace('"m": 3', '"m": 99, "m": 3', 1))
+    (line,) = problems(out)
+    assert "a key is there twice" in line
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[" * 10**5, b"[]", b"3", b'{"rows": 1}', b"\xff"])
