@@ -119,19 +119,22 @@ def read_filed(path: Path) -> tuple[Filed, Mapping[Task, Cases]]:
     return Filed(path, cell, hashes, placed_hash(cases)), cases
 
 
-def chosen(verified: Verified, rows: Sequence[str], seeds: Sequence[int]) -> list[Filed]:
-    """The results of these rows and seeds; none named means all.
+def chosen(boards: Sequence[Verified], rows: Sequence[str], seeds: Sequence[int]) -> list[list[Filed]]:
+    """Of each board the results of these rows and seeds; none named means all.
 
     Raises:
-        UserError: a row is misspelt, or there are no such results.
+        UserError: a row that no board has, or no board has results of these seeds.
     """
     names = [canonical(row) for row in rows]
-    found = [
-        one for one in verified.filed if (not names or one.cell.name in names) and (not seeds or one.cell.seed in seeds)
-    ]
-    known = {one.cell.name for one in verified.filed}
-    if strange := [name for name in names if name not in known]:
+    known = {one.cell.name for board in boards for one in board.filed}
+    strange = [name for name in names if name not in known]
+    if known and strange:  # where nothing is known, something else is wrong, and said
         raise unknown("row", strange[0], known)
-    if not found:
-        raise UserError(f"track {verified.track.name} has no result of seed {', '.join(map(str, seeds)) or 0}")
+    found = [
+        [one for one in board.filed if one.cell.name in (names or known) and (not seeds or one.cell.seed in seeds)]
+        for board in boards
+    ]
+    if known and not any(found):
+        tracks, asked = ", ".join(board.track.name for board in boards), ", ".join(map(str, seeds))
+        raise UserError(f"no result of seed {asked} in {tracks}: name one that is there with --seed, or leave that out")
     return found

@@ -23,7 +23,7 @@ from semidbench.runs import run
 from semidbench.track import load_track
 from semidbench.verify import chosen, read_filed, verify_files
 from tests import broken_plugins
-from tests.forged import forge, forge_cases, path_of
+from tests.forged import POPULARITY, forge, forge_cases, make_results, path_of
 
 TRACK = load_track("smoke")
 NAME, RANKER = "-/-/random", "popularity"
@@ -216,12 +216,28 @@ def test_undecided_cells_are_counted_and_the_exit_code_is_1(
 
 def test_rows_and_seeds_can_be_chosen(made: Path) -> None:
     found = verify_files(TRACK, made)
-    assert [one.cell.name for one in chosen(found, [], [])] == [RANKER, NAME]
-    assert [one.cell.name for one in chosen(found, [RANKER], [0])] == [RANKER]
-    with pytest.raises(UserError, match="no result of seed 3"):
-        chosen(found, [], [3])
+    other = replace(found, filed=found.filed[:1])
+    none = replace(found, filed=())
+
+    def names(*asked: Any) -> list[list[str]]:
+        return [[one.cell.name for one in some] for some in chosen(*asked)]
+
+    assert names([found], [], []) == [[RANKER, NAME]]
+    assert names([found], [RANKER], [0]) == [[RANKER]]
+    assert names([other, none, found], [NAME], []) == [[], [], [NAME]]
+    assert names([none], [NAME], []) == [[]]
+    with pytest.raises(UserError, match="no result of seed 3 in smoke, smoke: name one that is there"):
+        chosen([other, found], [], [3])
     with pytest.raises(UserError, match="unknown row '-/-/rando'"):
-        chosen(found, ["-/-/rando"], [])
+        chosen([other, found], ["-/-/rando"], [])
+
+
+def test_a_track_without_the_row_is_not_in_its_way(out: Path, store: Path) -> None:
+    make_results(out / "demo" / "results", (POPULARITY,))
+    asked = ["verify", "--out", str(out), "--recompute", "--scheme", NAME, "--cache", str(store), "--device", "cpu"]
+    ran = CliRunner().invoke(app, asked)
+    assert "the same when run again" in ran.stdout
+    assert "smoke: 2 results, 2 rows of 1 seed: nothing wrong" in ran.stdout
 
 
 def test_the_command_tells_each_level(out: Path, store: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +14,8 @@ from semidbench.cli.app import app, cause_shown
 from semidbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
+    from semidbench.board_checks import Filed
+    from semidbench.track import Track
     from semidbench.verify import Verified
 
 
@@ -63,7 +67,7 @@ def verify(
     semidbench verify --track ml-small --data DIR
     semidbench verify --track demo --recompute --scheme content/rq-kmeans/shared --seed 0
     """
-    from semidbench.verify import tracks_of, verify_files
+    from semidbench.verify import chosen, tracks_of
 
     if (scheme or seed) and not recompute:
         raise UserError("--scheme and --seed choose what --recompute runs: give that too, or leave them out")
@@ -71,18 +75,14 @@ def verify(
     for line in problems:
         print(one_line(line))
     count, undecided = len(problems), 0
-    for each in tracks:
-        found = verify_files(each, out)
-        with cause_shown(traceback):
-            lines = [*found.problems, *_data_problems(found, data)]
-            for line in lines:
-                print(one_line(line))
-            wrong = unclear = 0
-            if recompute and found.filed:
-                wrong, unclear = _recompute(found, data, cache, device, scheme or [], seed or [])
-        count, undecided = count + len(lines) + wrong, undecided + unclear
-        if not (lines or wrong or unclear):
-            print(_summary(found, data))
+    with cause_shown(traceback):
+        boards = [_checked(each, out, data) for each in tracks]
+        again_of = chosen(boards, scheme or [], seed or []) if recompute else [[] for _ in boards]
+        for found, cells in zip(boards, again_of, strict=True):
+            wrong, unclear = _recompute(cells, found, data, cache, device) if cells else (0, 0)
+            count, undecided = count + len(found.problems) + wrong, undecided + unclear
+            if not (found.problems or wrong or unclear):
+                print(_summary(found, data))
     unclear_too = f"{undecided} cell{'s' * (undecided > 1)} undecided" if undecided else ""
     if count:
         raise UserError(f"{count} problem{'s' * (count > 1)} in {out}{f', and {unclear_too}' if undecided else ''}")
@@ -91,12 +91,20 @@ def verify(
         raise typer.Exit(1)
 
 
-def _data_problems(found: Verified, data: Path | None) -> list[str]:
+def _checked(track: Track, out: Path, data: Path | None) -> Verified:
+    """What its files show, and its data where that is at hand; problems are printed as they are found."""
     from semidbench.data_checks import data_at_hand, data_problems
+    from semidbench.verify import verify_files
 
-    if not data_at_hand(found.track, data) or not found.filed:
-        return []
-    return list(data_problems(found.filed, found.track, data))
+    found = verify_files(track, out)
+    for line in found.problems:
+        print(one_line(line))
+    if not data_at_hand(track, data) or not found.filed:
+        return found
+    wrong = tuple(data_problems(found.filed, track, data))
+    for line in wrong:
+        print(one_line(line))
+    return replace(found, problems=(*found.problems, *wrong))
 
 
 def _summary(found: Verified, data: Path | None) -> str:
@@ -111,19 +119,17 @@ def _summary(found: Verified, data: Path | None) -> str:
 
 
 def _recompute(
-    found: Verified, data: Path | None, cache: Path | None, device: str, schemes: list[str], seeds: list[int]
+    cells: Sequence[Filed], found: Verified, data: Path | None, cache: Path | None, device: str
 ) -> tuple[int, int]:
     """Run cells again and print what came of each; how many are problems, and how many are undecided."""
     from rich.console import Console
 
     from semidbench.progress import reporter_for
     from semidbench.recompute import recompute
-    from semidbench.verify import chosen
 
     problems = undecided = 0
-    again_of = chosen(found, schemes, seeds)
     with reporter_for(Console(stderr=True)) as reporter:
-        for again in recompute(again_of, found.filed, found.track, data, cache, device, reporter):
+        for again in recompute(cells, found.filed, found.track, data, cache, device, reporter):
             print(one_line(again))
             problems += again.is_problem
             undecided += again.is_undecided
