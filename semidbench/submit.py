@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from semidbench.atomic_files import write_atomically
 from semidbench.board_checks import Filed, board_problems
 from semidbench.cell_checks import canonical, cell_problems
+from semidbench.data_checks import data_at_hand, data_problems
 from semidbench.errors import UserError, unknown
 from semidbench.imported_ids import file_name, ids_folder, imported_part
 from semidbench.leaderboards import results_folder
 from semidbench.results import cell_bytes, cell_paths, read_cell
+from semidbench.score_checks import score_problems
 from semidbench.track import Track, load_track
 from semidbench.verify import paired_files, read_filed
 
@@ -79,15 +82,14 @@ def submit(
     """
     source = _results_of(run)
     chosen = load_track(track or source.parent.name)
-    results, _ = paired_files(source)  # whatever else a run's folder holds is not copied
-    new, problems = _read(results, chosen, schemes)
+    new, problems = _read(source, chosen, schemes)
+    if new and data_at_hand(chosen, None):
+        problems += data_problems(new, chosen, None)
     target = results_folder(chosen.name, to)
     for path in (target.parent, target):
         if path.is_symlink():
             raise UserError(f"{path} is a link, and results go into a folder of their own. Name another with --to")
-    there: list[Filed] = []
-    if target.is_dir():
-        there, _ = _read(paired_files(target)[0], chosen)  # what is wrong there already is for `verify` to say
+    there = _readable(target) if target.is_dir() else []
     places = {cell_paths(target, one.cell)[0]: one for one in new}
     kept = {path for path, one in places.items() if _is_copy(path, one)}
     taken = {path: one for path, one in places.items() if path not in kept and _exists(path)}
@@ -119,13 +121,22 @@ def _results_of(run: Path) -> Path:
     raise UserError(f"no results in {folder}. {hint}")
 
 
-def _read(results: Iterable[Path], track: Track, schemes: Sequence[str] = ()) -> tuple[list[Filed], list[str]]:
-    """The results of these rows (none: of all) that can be read, and a line for all that is wrong with any of them."""
+def _readable(folder: Path) -> list[Filed]:
+    """The results in a leaderboard that can be read; what is wrong there already is for `verify` to say."""
+    found: list[Filed] = []
+    for path in paired_files(folder)[0]:
+        with suppress(UserError):
+            found.append(read_filed(path)[0])
+    return found
+
+
+def _read(folder: Path, track: Track, schemes: Sequence[str]) -> tuple[list[Filed], list[str]]:
+    """A run's results of these rows (none: of all) that can be read, and a line for all that is wrong with each."""
     wanted = [canonical(name) for name in schemes]
     read: list[Filed] = []
     problems: list[str] = []
     others: set[str] = set()
-    for path in results:
+    for path in paired_files(folder)[0]:  # whatever else a run's folder holds is not copied
         try:
             one, cases = read_filed(path)
         except UserError as error:
@@ -136,6 +147,7 @@ def _read(results: Iterable[Path], track: Track, schemes: Sequence[str] = ()) ->
             continue
         read.append(one)
         wrong = cell_problems(one.cell, cases, track)
+        wrong += [] if wrong else score_problems(one.cell, cases)
         problems += [f"{path}: {what}. Run the cell again and submit that" for what in wrong]
     found = {one.cell.name for one in read}
     if missing := [name for name in wanted if name not in found]:

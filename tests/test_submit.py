@@ -8,13 +8,20 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from semidbench import scoring
 from semidbench import submit as submitting
 from semidbench.cli.app import app
+from semidbench.data_checks import data_problems
 from semidbench.errors import UserError
 from semidbench.results import write_cell
 from semidbench.submit import Refused, submit
 from semidbench.verify import verify_files
 from tests.forged import CONTENT, POPULARITY, RANDOM, ROWS, SEEDS, TRACK, forge, made_cell, make_results, path_of
+
+
+@pytest.fixture(autouse=True)
+def _data_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submitting, "data_problems", lambda filed, track, data: [])
 
 
 @pytest.fixture
@@ -137,6 +144,19 @@ def test_whatever_verify_refuses_is_refused(run: Path, board: Path) -> None:
     refused(run, board, "development split")
     path.write_text("{")
     refused(run, board, "cannot read result")
+
+
+def test_data_that_is_at_hand_is_looked_at(run: Path, board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submitting, "data_problems", data_problems)
+    refused(run, board, "it says of its data sha256 dddd")
+
+
+def test_an_error_in_the_scoring_is_refused(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes and reads by the same wrong formula, so that only counting shows it."""
+    right = scoring.recall_at
+    monkeypatch.setattr(scoring, "recall_at", lambda *args: right(*args[:-1], args[-1] - 1))
+    make_results(tmp_path / "wrong" / "demo" / "results", (CONTENT,))
+    refused(tmp_path / "wrong" / "demo", board, "and counting gives")
 
 
 def test_what_was_wrong_before_does_not_stop_a_row(run: Path, board: Path) -> None:
