@@ -9,11 +9,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from semidbench.api import TASKS, Task
 from semidbench.cases import COUNTS, Cases
@@ -135,7 +137,7 @@ def _row_problems(name: str, row: Sequence[Filed], track: Track) -> Iterator[Pro
             "asks for. Delete those files",
         )
     for each in row[1:]:
-        if each.cell.options != row[0].cell.options:
+        if _exact(each.cell.options) != _exact(row[0].cell.options):
             yield Problem(
                 each.path,
                 "options",
@@ -148,8 +150,15 @@ def _listed(seeds: Sequence[int]) -> str:
     return f"{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
+def _exact(options: JsonValue | Mapping[str, JsonValue]) -> str:
+    """Options as they are written, where 5 and 5.0 are two."""
+    return json.dumps(options, sort_keys=True)
+
+
 def _difference(a: CellResult, b: CellResult) -> str:
-    parts = [part for part in sorted({*a.options, *b.options}) if a.options.get(part) != b.options.get(part)]
+    parts = [
+        part for part in sorted({*a.options, *b.options}) if _exact(a.options.get(part)) != _exact(b.options.get(part))
+    ]
     return _short("; ".join(f"{part}: {a.options.get(part)} and {b.options.get(part)}" for part in parts))
 
 
@@ -162,7 +171,7 @@ def _repeated_rows(rows: Sequence[Sequence[Filed]]) -> Iterator[Problem]:
             methods = {part: method.name for part, method in methods_of(cell).items()}
         except UserError:
             continue  # which is said of the cell
-        same = json.dumps([cell.kind, methods, cell.options], sort_keys=True)
+        same = json.dumps([cell.kind, methods, _meant(cell.options)], sort_keys=True)
         if same in first:
             yield Problem(
                 row[0].path,
@@ -171,6 +180,28 @@ def _repeated_rows(rows: Sequence[Sequence[Filed]]) -> Iterator[Problem]:
                 "options. Delete the files of one",
             )
         first.setdefault(same, row[0])
+
+
+def _meant(value: JsonValue) -> JsonValue:
+    """An option's value in one form: 5.0, "5" and 5 are one number, and true and "True" are 1."""
+    if isinstance(value, dict):
+        return {name: _meant(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_meant(each) for each in value]
+    if isinstance(value, str):
+        return _number(value.lower())
+    return int(value) if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()) else value
+
+
+def _number(text: str) -> JsonValue:
+    """What a text says if it is read as a number, a truth value or none; else the text."""
+    words: dict[str, JsonValue] = {"none": None, "true": 1, "false": 0}
+    if text in words:
+        return words[text]
+    for read in (int, float):
+        with suppress(ValueError):
+            return _meant(read(text))
+    return text
 
 
 def _copies(filed: Sequence[Filed]) -> Iterator[Problem]:

@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from semidbench import recompute as recomputing
 from semidbench import runs
+from semidbench.bench import Bench
 from semidbench.cli import main
 from semidbench.cli.app import app
 from semidbench.data_checks import data_problems
 from semidbench.errors import UserError
-from semidbench.progress import Silent
+from semidbench.progress import Silent, Work
 from semidbench.recompute import Again, recompute
+from semidbench.rows import Row, run_cell
 from semidbench.runs import run
 from semidbench.track import load_track
 from semidbench.verify import chosen, read_filed, verify_files
@@ -117,6 +120,18 @@ def test_a_careful_forgery_is_found_by_running_it_again(out: Path, store: Path) 
 def test_another_hash_of_the_rankings_is_found(out: Path, store: Path) -> None:
     forge(path_of(out / "smoke/results", RANKER, 0), lambda raw: raw.update(rankings_sha256="0" * 64))
     assert again(out, RANKER, store).differs == ("rankings_sha256",)
+
+
+def test_an_option_that_is_recorded_as_another_type_is_found(
+    out: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_an_option(bench: Bench, row: Row, seed: int, folder: Path, work: Work) -> None:
+        run_cell(bench, row, seed, folder, work)
+        forge(path_of(folder, RANKER, seed), change("options", ranker={"k": 5}))
+
+    monkeypatch.setattr(recomputing, "run_cell", with_an_option)
+    forge(path_of(out / "smoke/results", RANKER, 0), change("options", ranker={"k": 5.0}))
+    assert again(out, RANKER, store).differs == ("options",)
 
 
 def test_other_machines_are_named_instead(out: Path, store: Path) -> None:

@@ -106,6 +106,7 @@ def keep_first(field: str) -> Change:
         (CONTENT, put("name", value="content//shared"), "its name is none of a scheme: cannot read ''"),
         (POPULARITY, put("name", value="Popularity"), "its name is none of a ranker: cannot read 'Popularity'"),
         (CONTENT, put("options", "quantizer", "beam", value=6), "ran with other options than its seed 0"),
+        (CONTENT, put("options", "quantizer", "beam", value=5.0), "{'beam': 5.0} and {'beam': 5}"),
         (CONTENT, put("options", "ranker", value={}), "records the options of embedder, layout, quantizer, ranker"),
         (SEARCH, put("options", "embedder", "lr", value=0.5), "option lr of the embedder is 0.01 by the row's name or"),
         (SEARCH, put("options", "embedder", value={}), "and nothing is recorded"),
@@ -203,12 +204,12 @@ def test_all_problems_are_listed_at_once(out: Path, results: Path) -> None:
     assert all(part in text for part in ("lacks seed 3", "development split", "cannot read result", "lacks seed 0"))
 
 
-def test_a_row_under_two_names_is_named(out: Path, results: Path) -> None:
-    """`beam=5` is the default, so that both names say the same."""
+@pytest.mark.parametrize("recorded", [5, 5.0, "5"])
+def test_a_row_under_two_names_is_named(out: Path, results: Path, recorded: Any) -> None:
+    """`beam=5` is the default, so that both names say the same, as does another way to write the number."""
+    options = made_cell(CONTENT, 0)[0].options | {"quantizer": {"beam": recorded}}
     for seed in range(SEEDS):
-        write_cell(
-            results, *made_cell("content/rq-kmeans[beam=5]/shared", seed, options=made_cell(CONTENT, 0)[0].options)
-        )
+        write_cell(results, *made_cell("content/rq-kmeans[beam=5]/shared", seed, options=options))
     (line,) = (line for line in problems(out) if "again" in line)
     assert "'content/rq-kmeans[beam=5]/shared' is the row" in line or f"{CONTENT!r} is the row" in line
 
