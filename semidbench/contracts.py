@@ -9,8 +9,11 @@ import numpy as np
 
 from semidbench.api import TASKS, Context, Floats, Ints, ItemIds, Quantizer, Task
 from semidbench.errors import UserError
+from semidbench.record import MAX_TEXT, is_line
 
 MAX_LEVELS = 8
+ALWAYS_CODES = 2**16  # a codebook may have as many, however few items there are
+_SHOWN = 200  # characters of what came
 
 
 def _breach(who: str, expected: str, seen: str) -> UserError:
@@ -67,6 +70,7 @@ def check_item_ids(who: str, ids: Any, n_items: int) -> dict[Task, ItemIds]:
         if not isinstance(task_ids, ItemIds):
             raise _breach(who, f"semidbench.api.ItemIds for {task!r}", type(task_ids).__name__)
         _check_slots(who, task_ids)
+        _check_sizes(who, "sizes", task_ids.sizes, n_items)
         _check_codes(who, task_ids.codes, n_items, task_ids.sizes)
     slots = {(slot, size) for task in TASKS for slot, size in zip(ids[task].slots, ids[task].sizes, strict=True)}
     for slot in sorted({slot for slot, _ in slots}):
@@ -82,10 +86,22 @@ def _check_slots(who: str, ids: ItemIds) -> None:
         raise _breach(who, "slots and sizes as tuples", seen)
     if not 1 <= len(ids.slots) <= MAX_LEVELS or len(ids.sizes) != len(ids.slots):
         raise _breach(who, f"1 to {MAX_LEVELS} slots, one size each", f"{ids.slots} and {ids.sizes}")
-    if not all(isinstance(slot, str) and slot for slot in ids.slots):
-        raise _breach(who, "slot names that are not empty", str(ids.slots))
-    if not all(type(size) is int and size > 0 for size in ids.sizes):
-        raise _breach(who, "sizes that are positive ints", str(ids.sizes))
+    if not all(isinstance(slot, str) and slot and is_line(slot) for slot in ids.slots):
+        expected = f"slot names of 1 to {MAX_TEXT} characters, all printable"
+        raise _breach(who, expected, ascii(ids.slots)[:_SHOWN])
+
+
+def _check_sizes(who: str, what: str, sizes: Any, n_items: int) -> tuple[int, ...]:
+    """Codebook sizes: each is a part of the generator's vocabulary, so more codes than items could use are refused."""
+    expected = f"{what} as a tuple of 1 to {MAX_LEVELS} positive ints"
+    if not isinstance(sizes, tuple):
+        raise _breach(who, expected, type(sizes).__name__)
+    if not 1 <= len(sizes) <= MAX_LEVELS or not all(type(size) is int and size > 0 for size in sizes):
+        raise _breach(who, expected, repr(sizes)[:_SHOWN])
+    most = max(ALWAYS_CODES, n_items)
+    if max(sizes) > most:
+        raise _breach(who, f"{what} of at most {most:,} codes a level, for {n_items:,} items", repr(sizes)[:_SHOWN])
+    return sizes
 
 
 def _check_codes(who: str, codes: Any, rows: int, sizes: tuple[int, ...]) -> Ints:
@@ -103,16 +119,17 @@ class CheckedQuantizer:
     def __init__(self, who: str, quantizer: Quantizer) -> None:
         self._who = who
         self._quantizer = quantizer
+        self._fitted_on = 0
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
-        sizes = tuple(self._quantizer.codebook_sizes)
-        if not 1 <= len(sizes) <= MAX_LEVELS or not all(isinstance(size, int) and size > 0 for size in sizes):
-            raise _breach(self._who, f"codebook_sizes of 1 to {MAX_LEVELS} positive ints", str(sizes))
-        return sizes
+        return _check_sizes(
+            self._who, "codebook_sizes", getattr(self._quantizer, "codebook_sizes", None), self._fitted_on
+        )
 
     def fit(self, x: Floats, context: Context) -> None:
         self._quantizer.fit(x, context)
+        self._fitted_on = len(x)
 
     def encode(self, x: Floats) -> Ints:
         return _check_codes(self._who, self._quantizer.encode(x), len(x), self.codebook_sizes)

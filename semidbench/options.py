@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic_core import to_jsonable_python
 
 from semidbench.errors import UserError, unknown
+from semidbench.record import unfit
 
 
 def effective_options(
@@ -36,17 +39,31 @@ def effective_options(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UserError(f"option {first['loc'][0]} of {method}: {first['msg']}, not {first['input']!r}") from error
-    dumped: dict[str, Any] = values.model_dump(mode="json")
+    dumped: dict[str, Any] = to_jsonable_python(_ordered(values.model_dump()))
     return dumped
 
 
 def build(factory: Callable[..., Any], method: str, options: Mapping[str, Any]) -> Any:
     """Call the factory with its options, as their declared types."""
+    if why := unfit(dict(options)):
+        raise UserError(f"{method} cannot be made with an option that results cannot keep: {why}")
     hints = {name: hint for name, (hint, _) in _declared(factory).items()}
     try:
         return factory(**{name: TypeAdapter(hints[name]).validate_python(value) for name, value in options.items()})
     except Exception as error:
         raise UserError(f"{method} cannot be made with options {dict(options)}: {error}") from error
+
+
+def _ordered(value: Any) -> Any:
+    """With lists for sets: a set's order is another in every process."""
+    match value:
+        case dict():
+            return {key: _ordered(below) for key, below in value.items()}
+        case list() | tuple():
+            return [_ordered(below) for below in value]
+        case set() | frozenset():
+            return sorted(map(_ordered, value), key=lambda below: json.dumps(to_jsonable_python(below), sort_keys=True))
+    return value
 
 
 def _declared(factory: Callable[..., Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 MAX_TEXT = 1_000  # characters of any text in a result
-MAX_NUMBER = 10**30  # eight levels of a thousand codes spell 10**24 IDs
+MAX_NUMBER = 10**60  # eight levels of ten million codes spell 10**56 IDs
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 TrackName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=60)]
@@ -20,21 +20,35 @@ RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Z
 
 
 class Record(BaseModel):
-    """Of set fields only; see `_harmless` for what any value may be."""
+    """Of set fields only; see `unfit` for what any value may be."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _harmless(cls, value: JsonValue) -> JsonValue:
-        """Whatever a text says, it moves no cursor, breaks no line and turns no direction; numbers are finite."""
-        for place, one in _leaves(value):
-            if isinstance(one, str) and not (one.isprintable() and len(one) <= MAX_TEXT):
-                why = f"a text must have at most {MAX_TEXT} characters, all printable, not {one[:40]!a}"
-                raise ValueError(f"{place or 'top level'}: {why}")
-            if isinstance(one, int | float) and not abs(one) <= MAX_NUMBER:
-                raise ValueError(f"{place}: a number is NaN or has more than 30 digits")
+        if why := unfit(value):
+            raise ValueError(why)
         return value
+
+
+def unfit(value: object) -> str:
+    """Why a JSON value cannot stand in a result, with where; empty if it can.
+
+    Whatever a text says, it moves no cursor, breaks no line and turns no direction; numbers are finite.
+    """
+    for place, one in _leaves(value):
+        if isinstance(one, str) and not is_line(one):
+            why = f"a text must have at most {MAX_TEXT} characters, all printable, not {one[:40]!a}"
+            return f"{place or 'top level'}: {why}"
+        if isinstance(one, int | float) and not abs(one) <= MAX_NUMBER:
+            return f"{place}: a number is NaN or has more than 60 digits"
+    return ""
+
+
+def is_line(text: str) -> bool:
+    """Whether a text can stand in a result."""
+    return text.isprintable() and len(text) <= MAX_TEXT
 
 
 def _leaves(value: object) -> Iterator[tuple[str, object]]:

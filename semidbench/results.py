@@ -154,11 +154,12 @@ def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> C
     Same cell, same library versions: same bytes.
 
     Raises:
-        ValueError: the cell's metrics are not those of the cases.
+        ValueError: the cell's metrics are not those of the cases, or it could not be read again.
     """
     check_metrics(cell, cases, lambda why: ValueError(f"{cell.name}: {why}"))
     data = to_parquet(cases)
     written = stamped(cell.model_copy(update={"placements_sha256": hashlib.sha256(data).hexdigest()}))
+    CellResult.model_validate(written.model_dump(mode="json"))  # parts made in this process were not held to all rules
     folder.mkdir(parents=True, exist_ok=True)
     json_path, parquet_path = cell_paths(folder, cell)
     if parquet_path.exists() and parquet_path.read_bytes() != data:

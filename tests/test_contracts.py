@@ -36,15 +36,29 @@ class Fixed:
         (CODES.tolist(), (3, 3), "numpy array, got list"),
         (CODES + 3, (3, 4), "codes in 0..2 at level 0, got 3 in row 0"),
         (CODES - 1, (3, 3), "got -1 in row 0"),
-        (CODES, (), "codebook_sizes of 1 to 8 positive ints"),
-        (CODES, (3,) * 9, "codebook_sizes of 1 to 8 positive ints"),
+        (CODES, (), "codebook_sizes as a tuple of 1 to 8 positive ints, got ()"),
+        (CODES, (3,) * 9, "codebook_sizes as a tuple of 1 to 8 positive ints, got (3, 3"),
+        (CODES, [3, 3], "codebook_sizes as a tuple of 1 to 8 positive ints, got list"),
+        (CODES, None, "codebook_sizes as a tuple of 1 to 8 positive ints, got NoneType"),
+        (CODES, (True, True), "codebook_sizes as a tuple of 1 to 8 positive ints, got (True, True)"),
+        (CODES, (3, 10**12), "codebook_sizes of at most 65,536 codes a level, for 4 items, got (3, 1000000000000)"),
     ],
 )
 def test_quantizer(codes: Any, sizes: Any, message: str) -> None:
+    quantizer, x = (
+        CheckedQuantizer("quantizer 'bad' of bad-plugin 1", Fixed(codes, sizes)),
+        np.zeros((4, 5), np.float32),
+    )
+    quantizer.fit(x, None)  # type: ignore[arg-type]
     with pytest.raises(UserError) as raised:
-        CheckedQuantizer("quantizer 'bad' of bad-plugin 1", Fixed(codes, sizes)).encode(np.zeros((4, 5), np.float32))
+        quantizer.encode(x)
     assert message in str(raised.value)
     assert "quantizer 'bad' of bad-plugin 1" in str(raised.value)
+
+
+def test_every_item_of_a_large_catalogue_may_have_a_code_of_its_own() -> None:
+    own = ItemIds(np.arange(70_000)[:, None], ("item",), (70_000,))
+    assert check_item_ids("layout 'atomic'", {"search": own, "rec": own}, 70_000)["rec"].sizes == (70_000,)
 
 
 VIEW = np.ones((4, 3), np.float32)
@@ -75,8 +89,13 @@ def test_embedder(views: Any, message: str) -> None:
         ({"search": GOOD}, "got ['search']"),
         ({"search": GOOD, "rec": CODES}, "ItemIds for 'rec', got ndarray"),
         ({"search": GOOD, "rec": ItemIds(CODES, ("a",), (3, 3))}, "one size each"),
-        ({"search": GOOD, "rec": ItemIds(CODES, ("a", ""), (3, 3))}, "slot names that are not empty"),
-        ({"search": GOOD, "rec": ItemIds(CODES, ("a", "b"), (3, 3.0))}, "sizes that are positive ints"),
+        ({"search": GOOD, "rec": ItemIds(CODES, ("a", ""), (3, 3))}, "slot names of 1 to 1000 characters"),
+        ({"search": GOOD, "rec": ItemIds(CODES, ("a", "b\n"), (3, 3))}, "all printable, got ('a', 'b\\n')"),
+        (
+            {"search": GOOD, "rec": ItemIds(CODES, ("a", "b"), (3, 3.0))},
+            "sizes as a tuple of 1 to 8 positive ints, got (3, 3.0)",
+        ),
+        ({"search": GOOD, "rec": ItemIds(CODES, ("a", "b"), (3, 65_537))}, "sizes of at most 65,536 codes a level"),
         ({"search": GOOD, "rec": ItemIds(CODES, ["a", "b"], (3, 3))}, "as tuples, got list and tuple"),
         ({"search": GOOD, "rec": ItemIds(CODES, ("a", "c"), (4, 3))}, "one size for slot 'a' everywhere"),
         ({"search": GOOD, "rec": ItemIds(CODES + 5, ("a", "b"), (3, 3))}, "codes in 0..2"),

@@ -164,7 +164,7 @@ def sparse(path: Path) -> None:
         (lambda path: path.write_text('{"semidbench_result": ' + "9" * 4000 + "}"), "has schema 9999"),
         (lambda path: edited(path, semidbench_result=["\x1b[2J" * 1000]), "has schema"),
         (lambda path: edited(path, semidbench_result=2), "this result has schema 2, this semidbench reads 3"),
-        (lambda path: edited(path, seed=10**400), "seed: a number is NaN or has more than 30 digits"),
+        (lambda path: edited(path, seed=10**400), "seed: a number is NaN or has more than 60 digits"),
         (lambda path: edited(path, seed=-1), "seed: "),
         (lambda path: edited(path, seed=2**32), "seed: "),
         (lambda path: edited(path, seed=True), "seed"),

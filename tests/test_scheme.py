@@ -72,3 +72,32 @@ def test_wrong_options(options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError) as raised:
         effective_options(Typed, "embedder 'x'", {}, options)
     assert message in str(raised.value)
+
+
+class Kept:
+    def __init__(
+        self, value: object = None, parts: frozenset[str] = frozenset({"year", "tags", "genre", "title"})
+    ) -> None:
+        self.value, self.parts = value, parts
+
+
+def test_sets_have_one_order() -> None:
+    options = effective_options(Kept, "embedder 'x'", {}, {})
+    assert options["parts"] == ["genre", "tags", "title", "year"]
+    assert build(Kept, "embedder 'x'", options).parts == {"genre", "tags", "title", "year"}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("two\nlines", "value: a text must have at most 1000 characters, all printable, not 'two\\nlines'"),
+        ("long" * 300, "value: a text must have at most 1000 characters"),
+        ([1, {"deep": float("inf")}], "value.deep: a number is NaN or has more than 60 digits"),
+        (float("nan"), "value: a number is NaN"),
+        (10**61, "value: a number is NaN or has more than 60 digits"),
+    ],
+)
+def test_options_that_results_cannot_keep(value: object, why: str) -> None:
+    with pytest.raises(UserError, match="cannot be made with an option that results cannot keep") as raised:
+        build(Kept, "embedder 'x'", {"value": value})
+    assert why in str(raised.value)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from semidbench.api import TASKS, Context, Floats, Ints, Quantizer, TrainData, Views
 from semidbench.contracts import CheckedQuantizer, check_item_ids, check_scores, check_views
-from semidbench.errors import UserError
 from semidbench.registry import Kind
 from semidbench.testing.data import NearestRows
 
@@ -67,11 +66,8 @@ def _embed(embedder: Any, given: Material) -> Outputs:
 
 
 def _quantize(quantizer: Any, given: Material) -> Outputs:
-    quantizer.fit(given.x, given.context)
-    sizes = getattr(quantizer, "codebook_sizes", None)
-    if not isinstance(sizes, tuple):
-        raise UserError(f"expected codebook_sizes as a tuple after fit, got {type(sizes).__name__}")
     checked = CheckedQuantizer(WHO, quantizer)
+    checked.fit(given.x, given.context)
     return {"codes": checked.encode(given.x), "codebook_sizes": np.array(checked.codebook_sizes)}
 
 

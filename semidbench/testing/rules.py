@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from semidbench.contracts import MAX_LEVELS
+from semidbench.contracts import ALWAYS_CODES, MAX_LEVELS
 from semidbench.plugin_limits import Limits
 from semidbench.registry import KINDS, Kind, load_registry
 from semidbench.testing.evidence import Evidence, gather, new_subject
@@ -19,9 +19,9 @@ _LEAST_MIB = 0.5  # what a small go is taken to need
 _RETURNS = {
     "embedder": "views are float32 (N, d), finite, named `item`, or `search` and `rec`",
     "quantizer": f"codes are int64 (M, L) with 0 <= code < its level's size; codebook_sizes, known after fit, are 1 to "
-    f"{MAX_LEVELS} positive ints",
+    f"{MAX_LEVELS} positive ints, each at most {ALWAYS_CODES:,} or the number of items",
     "layout": f"each task gets ItemIds of 1 to {MAX_LEVELS} slots; codes are int64 (N, L), below their sizes; "
-    "a slot has one size",
+    "a slot has a printable name and one size, bounded as a quantizer's",
     "ranker": "scores are float32 (rows, N), without NaN",
 }
 _ROWS = {

@@ -27,6 +27,7 @@ _OF_QUANTIZERS = {
     "good": None,
     "light": "light",
     "made-raises": "made",
+    "made-unkept": "made",
     "exit": "runs",
     "hard-exit": "runs",
     "crash": "runs",
@@ -50,9 +51,13 @@ _OF_QUANTIZERS = {
 _OF_ONE: dict[Kind, dict[str, str | None]] = {
     "embedder": {f"returns-{how}": "returns" for how in ("float64", "nan", "short", "names", "none")}
     | {"builds-on": None},
-    "quantizer": {f"returns-{how}": "returns" for how in ("int32", "range", "negative", "short", "no-sizes", "levels")}
+    "quantizer": {
+        f"returns-{how}": "returns" for how in ("int32", "range", "negative", "short", "no-sizes", "levels", "many")
+    }
     | _OF_QUANTIZERS,
-    "layout": {f"returns-{how}": "returns" for how in ("int32", "range", "tasks", "slots", "sizes", "levels", "short")},
+    "layout": {
+        f"returns-{how}": "returns" for how in ("int32", "range", "tasks", "slots", "sizes", "levels", "short", "many")
+    },
     "ranker": {f"returns-{how}": "returns" for how in ("float64", "nan", "short")}
     | {"rows-batch": "rows", "rows-order": "rows", "inputs-histories": "inputs", "inputs-queries": "inputs"},
 }

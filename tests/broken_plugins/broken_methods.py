@@ -275,6 +275,21 @@ class NineLevels(Quantizer):
         return np.zeros((len(x), 9), np.int64)
 
 
+class Many(Quantizer):
+    """Has codes for more items than there are in the world."""
+
+    def fit(self, x, context):
+        super().fit(x, context)
+        self.codebook_sizes = (10**12, 10**12)
+
+
+class Unkept(Quantizer):
+    """Has an option whose value stands in no JSON."""
+
+    def __init__(self, limit: float = float("inf")):
+        self.limit = limit
+
+
 class Refuses:
     def __init__(self):
         raise ValueError("not today")
@@ -310,7 +325,12 @@ def quantizers():
         "rows-order": ("mix", lambda x: x * np.where(np.arange(len(x)) % 2, 1, -1)[:, None]),
         "rows-single": ("mix", needs_two),
     }
-    return variants(Quantizer, **own) | {"returns-no-sizes": NoSizes, "returns-levels": NineLevels}
+    return variants(Quantizer, **own) | {
+        "returns-no-sizes": NoSizes,
+        "returns-levels": NineLevels,
+        "returns-many": Many,
+        "made-unkept": Unkept,
+    }
 
 
 def layouts():
@@ -322,6 +342,7 @@ def layouts():
         "returns-sizes": lambda codes: both(ItemIds(codes, ("a", "a"), (16, 17))),
         "returns-levels": lambda codes: both(ItemIds(np.tile(codes, 5), tuple("abcdefghij"), (16,) * 10)),
         "returns-short": lambda codes: both(ItemIds(codes[1:], ("a", "b"), (16, 16))),
+        "returns-many": lambda codes: both(ItemIds(codes, ("a", "b"), (16, 10**12))),
     }
     return variants(Layout, **{name: ("spoil", does) for name, does in spoilt.items()})
 
