@@ -189,8 +189,8 @@ def test_a_class_that_no_other_process_can_find_is_refused() -> None:
     ("small", "large", "broken"),
     [
         ((0.001, 0.1), (0.9, 15.9), set()),  # below the floors
-        ((0.1, 2.0), (2.9, 59.0), set()),  # 29 times and 29.5
-        ((0.1, 2.0), (3.1, 61.0), {"time", "memory"}),
+        ((0.1, 2.0), (4.9, 59.0), set()),  # 49 times and 29.5
+        ((0.1, 2.0), (5.1, 61.0), {"time", "memory"}),
         ((0.0, 0.0), (0.1, 15.9), set()),
         ((0.0, 0.2), (1.1, 22.0), {"time", "memory"}),  # as of one float32 (N, N)
     ],
