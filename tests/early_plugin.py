@@ -27,20 +27,14 @@ def install(folder: Path, patch: pytest.MonkeyPatch) -> Path:
 
     The method `early-DEED` does its deed when it is imported, `early[deed=DEED]` when it is built.
     """
-    import importlib
+    from tests.sites import add_plugin, use  # not for the plugin, which this file is, too
 
     site, notes = folder / "site", folder / "notes"
-    information = site / "early_plugin-1.dist-info"
-    information.mkdir(parents=True)
-    (information / "entry_points.txt").write_text("[semidbench]\nearly_plugin = early_plugin\n")
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: early-plugin\nVersion: 1\n")
-    (site / "early_plugin.py").write_bytes(Path(__file__).read_bytes())
+    add_plugin(site, "early-plugin", "early_plugin", Path(__file__).read_text("utf-8"))
     for deed in ("none", *DEEDS):
         (site / f"early_{deed}.py").write_text(_MODULE.format(deed=deed))
     patch.setenv("EARLY_NOTES", str(notes))
-    patch.syspath_prepend(str(site))
-    patch.setenv("PYTHONPATH", str(site))  # for the command line
-    importlib.invalidate_caches()
+    use(site, patch)
     return notes
 
 

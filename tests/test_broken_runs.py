@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
 
 import pytest
 
@@ -12,6 +11,7 @@ from semidbench.registry import Kind
 from semidbench.runs import Run, run
 from tests import broken_plugins
 from tests.broken_plugins import EXPECTED
+from tests.smoke_tracks import smoke_track
 
 GOOD = "broken-good"
 SCHEMES: dict[Kind, str] = {
@@ -48,21 +48,13 @@ def row(kind: Kind, name: str) -> str:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A run of them all, and of a row and a ranker that work."""
     home = tmp_path_factory.mktemp("home")
-    text = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
     rankers = [GOOD, *(name for kind, name in BROKEN if kind == "ranker")]
-    for old, new in (
-        ('name = "smoke"', 'name = "broken"'),
-        ("epochs = 150", "epochs = 2"),
-        ('["popularity", "bm25", "dense", "dense-multi-task", "enmf"]', str(rankers).replace("'", '"')),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    (home / "broken.toml").write_text(text)
+    track = smoke_track(home, "broken", rankers, epochs=2)
     rows = [row(kind, name) for kind, name in BROKEN if kind != "ranker"]
     with pytest.MonkeyPatch.context() as patch:
         broken_plugins.install(home / "site", patch)
         yield run(
-            str(home / "broken.toml"),
+            track,
             [*rows, row("layout", GOOD)],
             1,
             out=home / "out",

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +42,7 @@ from semidbench.track import load_track
 from tests import trap_plugin
 from tests.answering import Scores
 from tests.processes import gone
+from tests.smoke_tracks import smoke_track
 
 GOOD = "-/-/trap"
 WHO = "layout 'trap' of trap-plugin 1"
@@ -72,13 +72,7 @@ def marks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def track(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A track like `smoke`, with one reference."""
-    text = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
-    for old, new in (('name = "smoke"', 'name = "quick"'), (', "bm25", "dense", "dense-multi-task", "enmf"', "")):
-        assert old in text
-        text = text.replace(old, new)
-    path = tmp_path_factory.mktemp("track") / "quick.toml"
-    path.write_text(text)
-    return str(path)
+    return smoke_track(tmp_path_factory.mktemp("track"), "quick", ["popularity"])
 
 
 @pytest.fixture(scope="module")

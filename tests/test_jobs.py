@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from semidbench.track import load_track
 from semidbench.worker import check_inputs
 from tests import trap_plugin
 from tests.processes import gone, wait_for
+from tests.smoke_tracks import smoke_track
 
 FUSED, SEARCH = "fused-svd/rq-kmeans/shared", "search/rq-kmeans/shared"
 
@@ -37,17 +37,7 @@ FUSED, SEARCH = "fused-svd/rq-kmeans/shared", "search/rq-kmeans/shared"
 @pytest.fixture(scope="module")
 def track(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A track like `smoke`, with little to train and few references."""
-    text = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
-    for old, new in (
-        ('name = "smoke"', 'name = "quick"'),
-        ("epochs = 150", "epochs = 5"),
-        ('"popularity", "bm25", "dense", "dense-multi-task", "enmf"', '"popularity"'),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    path = tmp_path_factory.mktemp("track") / "quick.toml"
-    path.write_text(text)
-    return str(path)
+    return smoke_track(tmp_path_factory.mktemp("track"), "quick", ["popularity"], epochs=5)
 
 
 def told_of(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from semidbench.errors import UserError
 from semidbench.registry import load_registry
+from tests.sites import add_plugin
 
 GOOD = """
 from semidbench import hookimpl
@@ -22,12 +23,7 @@ def semidbench_register_quantizers(register):
 
 
 def install(site: Path, distribution: str, source: str) -> None:
-    module = distribution.replace("-", "_")
-    (site / f"{module}.py").write_text(source)
-    info = site / f"{module}-1.2.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
-    (info / "entry_points.txt").write_text(f"[semidbench]\n{module} = {module}\n")
+    add_plugin(site, distribution, distribution.replace("-", "_"), source, "1.2")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from semidbench.resolver_process import resolve_apart, resolve_here
 from semidbench.runs import run
 from semidbench.track import load_track
 from tests import early_plugin
+from tests.smoke_tracks import smoke_track
 
 WHO = "layout {name!r} of early-plugin 1"
 SMOKE = load_track("smoke")
@@ -133,17 +133,7 @@ def test_names_and_options_are_refused_whatever_else_fails(notes: Path) -> None:
 @pytest.fixture(scope="module")
 def track(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A track like `smoke`, with little to train and one reference."""
-    text = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
-    for old, new in (
-        ('name = "smoke"', 'name = "quick"'),
-        ("epochs = 150", "epochs = 2"),
-        ('references = ["popularity", "bm25", "dense", "dense-multi-task", "enmf"]', 'references = ["popularity"]'),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    path = tmp_path_factory.mktemp("track") / "quick.toml"
-    path.write_text(text)
-    return str(path)
+    return smoke_track(tmp_path_factory.mktemp("track"), "quick", ["popularity"], epochs=2)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -21,6 +21,7 @@ from semidbench.results import protocol_sha256
 from semidbench.runs import run
 from semidbench.submit import submit
 from semidbench.track import load_track
+from tests.sites import add_plugin
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / ".ci" / "leaderboards"
@@ -139,11 +140,7 @@ def test_a_changed_ranker_is_checked_and_run_on_smoke(tmp_path: Path, boards: Pa
 
 def broken_plugin(root: Path) -> None:
     """An installed distribution whose plugin raises when it is imported."""
-    info = root / "more" / "semidbench_broken-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: semidbench-broken\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[semidbench]\nbroken = semidbench_broken\n")
-    (root / "more" / "semidbench_broken.py").write_text("import nowhere_to_be_found\n")
+    add_plugin(root / "more", "semidbench-broken", "semidbench_broken", "import nowhere_to_be_found\n")
 
 
 @pytest.mark.parametrize(

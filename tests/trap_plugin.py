@@ -23,25 +23,16 @@ from semidbench.api import Context, ItemIds, NewQuantizer, Task, TrainData, View
 if TYPE_CHECKING:
     import pytest  # a plugin's process has no use for it
 
-_POINTS = "[semidbench]\ntrap = trap_plugin\n"
-_METADATA = "Metadata-Version: 2.1\nName: trap-plugin\nVersion: 1\n"
-
 
 def install(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     """Make the plugin findable here and in processes started from here; gives the folder in which it leaves marks."""
-    import importlib
+    from tests.sites import add_plugin, use  # not for the plugin, which this file is, too
 
     site, marks = folder / "site", folder / "marks"
-    information = site / "trap_plugin-1.dist-info"
-    information.mkdir(parents=True)
+    add_plugin(site, "trap-plugin", "trap_plugin", Path(__file__).read_text("utf-8"))
     marks.mkdir()
-    (information / "entry_points.txt").write_text(_POINTS)
-    (information / "METADATA").write_text(_METADATA)
-    (site / "trap_plugin.py").write_bytes(Path(__file__).read_bytes())
     patch.setenv("TRAP_MARKS", str(marks))
-    patch.syspath_prepend(str(site))
-    patch.setenv("PYTHONPATH", str(site))  # for the command line
-    importlib.invalidate_caches()
+    use(site, patch)
     return marks
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
 from semidbench.registry import Kind
+from tests.sites import add_plugin, use
 
 _HERE = Path(__file__).parent
-_METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
 MODULES = {"broken-plugins": "broken_methods", "broken-light": "broken_light"}
 
 _OF_ALL = {
@@ -70,12 +69,6 @@ EXPECTED: dict[tuple[Kind, str], str | None] = {
 def install(site: Path, patch: pytest.MonkeyPatch) -> None:
     """Make the plugins findable here and in processes started from here."""
     for name, module in MODULES.items():
-        information = site / f"{module}-1.dist-info"
-        information.mkdir(parents=True)
-        (information / "entry_points.txt").write_text(f"[semidbench]\n{module} = {module}\n")
-        (information / "METADATA").write_text(_METADATA.format(name=name))
-        (site / f"{module}.py").write_bytes((_HERE / f"{module}.py").read_bytes())
+        add_plugin(site, name, module, (_HERE / f"{module}.py").read_text("utf-8"))
         patch.delitem(sys.modules, module, raising=False)
-    patch.syspath_prepend(str(site))
-    patch.setenv("PYTHONPATH", str(site))  # for the command line
-    importlib.invalidate_caches()
+    use(site, patch)
