@@ -14,12 +14,11 @@ from semidbench import compare, tables
 from semidbench.atomic_files import write_atomically
 from semidbench.claims import Ledger, judge
 from semidbench.errors import UserError
-from semidbench.leaderboards import leaderboard, no_results, results_folder
+from semidbench.leaderboards import RESULTS, leaderboard, no_results, results_folder
 from semidbench.page import render_page
 from semidbench.track import Track, built_in_tracks, load_track
 
 PAGE = "index.html"
-RESULTS = "results"  # the folder in each track's folder that all else is made from
 _FIRST, _LAST = ("paper", "ml-small", "demo"), ("smoke",)
 
 

@@ -22,18 +22,20 @@ from semidbench.imported_ids import imported_part
 from semidbench.provenance_checks import provenance_problems
 from semidbench.results import CellResult, protocol_sha256
 from semidbench.scheme import Method, by_place, parse_method, parse_scheme
+from semidbench.score_checks import score_problems
 from semidbench.track import Track
 
 
 def cell_problems(cell: CellResult, cases: Mapping[Task, Cases], track: Track) -> list[str]:
-    """All that is wrong with a result, one sentence each."""
-    return [
+    """All that is wrong with a result, one sentence each; its metrics are counted where nothing else is."""
+    wrong = [
         *_protocol_problems(cell, track),
         *provenance_problems(cell),
         *_name_problems(cell, track),
         *_id_problems(cell),
         *(f"{task}: {what}" for task in TASKS for what in _placement_problems(cell, task, cases[task], track)),
     ]
+    return wrong or list(score_problems(cell, cases))
 
 
 def _protocol_problems(cell: CellResult, track: Track) -> Iterator[str]:

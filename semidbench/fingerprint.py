@@ -151,9 +151,17 @@ def plugin_code(factory: Any, distribution_name: str, distribution_version: str)
         tops |= {point.module.split(".")[0] for point in found.entry_points.select(group=_PACKAGE)} & sys.modules.keys()
     files = _plugin_files([sys.modules[top] for top in sorted(tops)], found)
     code = _digest((name, path.read_bytes()) for name, path in sorted(files.items()))
-    requires = (found.requires if found else None) or []
-    names = sorted({re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in requires} - {_PACKAGE})
-    return Code(distribution_name, distribution_version, code, library_versions(names))
+    return Code(distribution_name, distribution_version, code, library_versions(sorted(_required(found) - {_PACKAGE})))
+
+
+def required(distribution_name: str) -> set[str]:
+    """Names of the distributions that one declares it needs; none for a plugin that was registered by hand."""
+    return _required(_distribution(distribution_name))
+
+
+def _required(found: Distribution | None) -> set[str]:
+    lines = (found.requires if found else None) or []
+    return {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines}
 
 
 def _distribution(name: str) -> Distribution | None:

@@ -19,6 +19,7 @@ from semidbench.significance import ColumnTests, Unit, paired_tests
 from semidbench.track import Track, load_track
 
 Key = tuple[Task, Group, str]  # a metric of a task over a group, e.g. ("rec", "torso", "R@30")
+RESULTS = "results"  # the folder in a track's folder that all else is made from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +104,7 @@ class Leaderboard:
 
 def results_folder(track: str, out: Path | str) -> Path:
     """Where the result files of a track stand."""
-    return Path(out) / track / "results"
+    return Path(out) / track / RESULTS
 
 
 def no_results(folder: Path) -> str:

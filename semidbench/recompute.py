@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from semidbench.board_checks import Filed
 from semidbench.cases import COUNTS, Cases
 from semidbench.device import held_threads, pick_device
 from semidbench.errors import UserError
+from semidbench.fingerprint import required
 from semidbench.metrics import GROUPS
 from semidbench.progress import Reporter
 from semidbench.resolve import Wanted
@@ -144,16 +143,9 @@ def _strange_libraries(said: CellResult, found: CellResult) -> Iterator[str]:
     mine, here = ({(each.name, each.version) for each in cell.distributions} for cell in (said, found))
     if mine != here:
         return
-    required = {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for name, _ in here for line in _requires(name)}
-    if strange := sorted({*said.environment.libraries} - {*found.environment.libraries} - required):
+    needed = set[str]().union(*(required(name) for name, _ in here))
+    if strange := sorted({*said.environment.libraries} - {*found.environment.libraries} - needed):
         yield f"libraries that its row does not use ({', '.join(strange)})"
-
-
-def _requires(distribution: str) -> list[str]:
-    try:
-        return requires(distribution) or []
-    except PackageNotFoundError:  # a plugin that was registered by hand
-        return []
 
 
 def _too_far(said: CellResult, found: CellResult, seeds: Sequence[CellResult], track: Track) -> Iterator[str]:

@@ -13,9 +13,8 @@ from semidbench.cell_checks import canonical, cell_problems
 from semidbench.data_checks import data_at_hand, data_problems
 from semidbench.errors import UserError, unknown
 from semidbench.imported_ids import file_name, ids_folder, imported_part
-from semidbench.leaderboards import results_folder
-from semidbench.results import cell_bytes, cell_paths, read_cell
-from semidbench.score_checks import score_problems
+from semidbench.leaderboards import RESULTS, results_folder
+from semidbench.results import cell_bytes, cell_paths
 from semidbench.track import Track, load_track
 from semidbench.verify import paired_files, read_filed
 
@@ -29,23 +28,24 @@ class Submission:
         written: JSON files, each with its Parquet.
         removed: JSON files of replaced rows, each with its Parquet.
         kept: JSON files that were there already, with the same content.
+        schemes: that were written, by name.
     """
 
     track: Track
     written: tuple[Path, ...]
     removed: tuple[Path, ...]
     kept: tuple[Path, ...]
+    schemes: tuple[str, ...]
 
 
 def ids_to_publish(done: Submission) -> list[str]:
     """For each row of imported IDs that was written, a line about the file without which nobody can run it again."""
-    lines: dict[str, None] = {}
-    for path in done.written:
-        cell = read_cell(path)
-        if cell.kind == "scheme" and (imported := imported_part(cell.name)):
-            file = ids_folder() / file_name(*imported)
-            lines[f"publish {file}, the IDs of {cell.name}, and link to it: nobody can run the row without it"] = None
-    return list(lines)
+    return [
+        f"publish {ids_folder() / file_name(*imported)}, the IDs of {name}, and link to it: nobody can run the row "
+        "without it"
+        for name in done.schemes
+        if (imported := imported_part(name))
+    ]
 
 
 class Refused(UserError):
@@ -107,13 +107,14 @@ def submit(
     if problems:
         raise Refused(problems)
     _write(fresh, removed - set(fresh))
-    return Submission(chosen, tuple(fresh), tuple(sorted(removed - set(fresh))), tuple(sorted(kept)))
+    written = dict.fromkeys(one.cell.name for one in fresh.values() if one.cell.kind == "scheme")
+    return Submission(chosen, tuple(fresh), tuple(sorted(removed - set(fresh))), tuple(sorted(kept)), tuple(written))
 
 
 def _results_of(run: Path) -> Path:
     """The folder of result files that a run left."""
     run = run.resolve()  # its name says the track, and that is not `..`
-    folder = run if run.name == "results" else run / "results"
+    folder = run if run.name == RESULTS else run / RESULTS
     if folder.is_dir() and any(folder.glob("*.json")):
         return folder
     inside = sorted(path.parent.name for path in run.glob("*/results") if path.is_dir())
@@ -147,7 +148,6 @@ def _read(folder: Path, track: Track, schemes: Sequence[str]) -> tuple[list[File
             continue
         read.append(one)
         wrong = cell_problems(one.cell, cases, track)
-        wrong += [] if wrong else score_problems(one.cell, cases)
         problems += [f"{path}: {what}. Run the cell again and submit that" for what in wrong]
     found = {one.cell.name for one in read}
     if missing := [name for name in wanted if name not in found]:

@@ -128,8 +128,9 @@ def run(
     _show(Console(), done)
     if done.failures:
         from semidbench.failures import summary
+        from semidbench.leaderboards import RESULTS
 
-        console.print(summary(done.failures, done.folder / "results"), markup=False, highlight=False, soft_wrap=True)
+        console.print(summary(done.failures, done.folder / RESULTS), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)
 
 
