@@ -22,7 +22,7 @@ from semidbench.api import TASKS, Task
 from semidbench.cases import Cases
 from semidbench.errors import UserError, one_line
 from semidbench.metrics import GROUPS, Group
-from semidbench.results import CellResult, read_limited
+from semidbench.results import CellResult, read_regular
 from semidbench.track import Track
 
 MAX_BYTES = 24 * 2**20  # 200 rows of 5 seeds, with their 119,400 tests, take 10 MiB
@@ -78,7 +78,7 @@ def pair_problems(path: Path, scores: PairScores, track: Track) -> Iterator[str]
     """Where `path`, a leaderboard.json, says other than the scores do; a line for each column at most."""
     rebuild = "Run `semidbench leaderboard build` and commit what it writes"
     try:
-        board = json.loads(read_limited(path, MAX_BYTES), object_pairs_hook=_object, parse_constant=_no_number)
+        board = json.loads(read_regular(path, MAX_BYTES), object_pairs_hook=_object, parse_constant=_no_number)
         names, columns = _names(board["rows"]), _columns(board["columns"])
         for task in TASKS:
             for group in GROUPS:

@@ -240,7 +240,7 @@ def read_cell(path: Path) -> CellResult:
         UserError: it is damaged, changed, oversize, of another schema, another cell's name or without its Parquet.
     """
     try:
-        data = read_limited(path, MAX_JSON_BYTES)
+        data = read_regular(path, MAX_JSON_BYTES)
         raw = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read result {path}: {one_line(error)}. {_RESTORE}") from error
@@ -267,7 +267,7 @@ def read_cell(path: Path) -> CellResult:
 
 def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
     try:
-        data = read_limited(path, MAX_PARQUET_BYTES)
+        data = read_regular(path, MAX_PARQUET_BYTES)
     except OSError as error:
         raise UserError(f"cannot read the placements of {cell.name!r}: {one_line(error)}. {_RESTORE}") from error
     if hashlib.sha256(data).hexdigest() != cell.placements_sha256:
@@ -275,7 +275,7 @@ def _read_parquet_bytes(path: Path, cell: CellResult) -> bytes:
     return data
 
 
-def read_limited(path: Path, limit: int) -> bytes:
+def read_regular(path: Path, limit: int) -> bytes:
     """A file's bytes, where nobody knows who wrote it.
 
     Raises:
