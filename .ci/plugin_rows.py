@@ -18,10 +18,10 @@ from inspect import Parameter, signature
 from pathlib import Path
 
 from semidbench.errors import UserError
+from semidbench.methods.registry import KINDS, Registered, Registry, load_registry
+from semidbench.methods.scheme import Scheme, parse_scheme
 from semidbench.published import table_rows
-from semidbench.registry import KINDS, Registered, Registry, load_registry
-from semidbench.scheme import Scheme, parse_scheme
-from semidbench.track import load_track
+from semidbench.tracks.track import load_track
 
 
 def main(track: Path, folders: Sequence[Path]) -> None:

@@ -27,11 +27,13 @@ from benchmarks.decode_task import Task, make_task
 from benchmarks.measure import Timer, best_batch, machine, medians, whole_batches
 from benchmarks.peer import PEER, Peer, started_peer
 from benchmarks.shapes import SHAPES, Shape
-from semidbench import t5_layers, track
-from semidbench.decoder import decode
-from semidbench.examples import TokenRows
-from semidbench.generator import load_generator
-from semidbench.trie import build_trie, distinct_ids
+from semidbench.generator import t5_layers
+from semidbench.generator.beam_search import decode
+from semidbench.generator.examples import TokenRows
+from semidbench.generator.model import load_generator
+from semidbench.generator.trie import build_trie
+from semidbench.ids.distinct import distinct_ids
+from semidbench.tracks import track
 
 TOLERANCE = 1e-4
 BATCHES = {  # semidbench cuts what it is handed by memory, and at 256 prompts on a CPU

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from benchmarks.shapes import Shape, catalogue, distinct_first, first_code_logits, peak, random_prompts, random_t5
-from semidbench import track
-from semidbench.examples import TokenRows
-from semidbench.generator import save_generator
-from semidbench.trie import distinct_ids
+from semidbench.generator.examples import TokenRows
+from semidbench.generator.model import save_generator
+from semidbench.ids.distinct import distinct_ids
+from semidbench.tracks import track
 
 PROMPT_TOKENS = 32
 

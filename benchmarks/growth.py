@@ -26,11 +26,12 @@ from transformers import T5ForConditionalGeneration
 
 from benchmarks.measure import machine, medians
 from benchmarks.shapes import SHAPES, Shape, catalogue, random_prompts, random_t5
-from semidbench import track
 from semidbench.api import Ints
-from semidbench.decoder import decode
-from semidbench.store import peak_mib
-from semidbench.trie import DistinctIds, Trie, build_trie, distinct_ids
+from semidbench.generator.beam_search import decode
+from semidbench.generator.trie import Trie, build_trie
+from semidbench.ids.distinct import DistinctIds, distinct_ids
+from semidbench.machine.memory import peak_mib
+from semidbench.tracks import track
 
 SHAPE = SHAPES["width-128"]
 PROMPT_TOKENS, PROMPTS = 32, 256

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from torch import nn
 
 from benchmarks.measure import machine, medians
-from semidbench.linear import linear
+from semidbench.machine.onednn import linear
 
 SHAPES = {  # rows, in, out
     "ml-small, attention": (4096, 64, 64),

@@ -8,13 +8,12 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
 from semidbench.api import Ints
-from semidbench.bench import dataset_stage
 from semidbench.dataset.files import load_train
-from semidbench.examples import Examples, TokenRows, search_prompts, training_examples
-from semidbench.lsa import Lsa
-from semidbench.text_tokens import trained_text_tokens
-from semidbench.track import ScratchGenerator, Track
-from semidbench.vocabulary import PAD_ID
+from semidbench.generator.examples import Examples, TokenRows, search_prompts, training_examples
+from semidbench.runs.shared_stages import dataset_stage
+from semidbench.text.lsa import Lsa
+from semidbench.text.tokenizer import PAD_ID, trained_text_tokens
+from semidbench.tracks.track import ScratchGenerator, Track
 
 _WIDTH = 64
 

@@ -28,21 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semidbench.api import TASKS, ItemIds, Task
-from semidbench.cases import Cases
-from semidbench.id_use import id_use
-from semidbench.leaderboards import results_folder
-from semidbench.ranking import Placements
-from semidbench.results import (
-    CellResult,
-    DatasetStamp,
-    Environment,
-    Machine,
-    TrackStamp,
-    protocol_sha256,
-    write_cell,
-)
-from semidbench.scoring import compute_metrics
-from semidbench.track import Track, load_track
+from semidbench.ids.usage import id_use
+from semidbench.leaderboards.board import results_folder
+from semidbench.results.cases import Cases
+from semidbench.results.cell_metrics import compute_metrics
+from semidbench.results.cell_result import CellResult, DatasetStamp, Environment, Machine, TrackStamp, protocol_sha256
+from semidbench.results.files import write_cell
+from semidbench.results.placements import Placements
+from semidbench.tracks.track import Track, load_track
 
 MARKER = "made-up-by-benchmarks-scale"  # in the results' folder
 _ID_USE = dict.fromkeys(TASKS, id_use(ItemIds(np.zeros((1, 2), np.int64), ("a", "b"), (2, 2))))

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from transformers import T5ForConditionalGeneration
 
-from semidbench import generator
 from semidbench.api import Floats, Ints
-from semidbench.examples import TokenRows
-from semidbench.vocabulary import END_ID, PAD_ID
+from semidbench.generator import model as generator
+from semidbench.generator.examples import TokenRows
+from semidbench.text.tokenizer import END_ID, PAD_ID
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,14 @@ from benchmarks.measure import machine
 from benchmarks.mix import random_examples, track_examples
 from benchmarks.peer import PEER, Peer, started_peer
 from benchmarks.shapes import SHAPES, random_t5
-from semidbench import track
-from semidbench.device import held_threads
-from semidbench.examples import IGNORED, Examples
-from semidbench.generator import add_tokens, load_generator, new_generator, save_generator
-from semidbench.shared_training import save_examples
-from semidbench.store import default_store
-from semidbench.track import load_track
-from semidbench.training import train
+from semidbench.generator.data_parallel.share import save_examples
+from semidbench.generator.examples import IGNORED, Examples
+from semidbench.generator.model import add_tokens, load_generator, new_generator, save_generator
+from semidbench.generator.training import train
+from semidbench.machine.device import held_threads
+from semidbench.store.stages import default_store
+from semidbench.tracks import track
+from semidbench.tracks.track import load_track
 
 TRACK = "ml-small"
 SCRIPT = "peer_training.py"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from semidbench.leaderboards import leaderboard
+from semidbench.leaderboards.board import leaderboard
+from semidbench.leaderboards.tables import to_rich
 from semidbench.published import table_rows
-from semidbench.tables import to_rich
 
 HERE = Path(__file__).parent
 

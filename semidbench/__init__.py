@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from semidbench.hookspecs import Register as Register
 from semidbench.hookspecs import hookimpl
+from semidbench.version import __version__
 
 if TYPE_CHECKING:
-    from semidbench.leaderboards import leaderboard as leaderboard
-    from semidbench.runs import run as run
+    from semidbench.leaderboards.board import leaderboard as leaderboard
+    from semidbench.runs.run import run as run
 
-__version__ = "0.1.0"
 __all__ = ["Register", "__version__", "hookimpl", "leaderboard", "run"]
 
-_LAZY = {"run": "semidbench.runs", "leaderboard": "semidbench.leaderboards"}
+_LAZY = {"run": "semidbench.runs.run", "leaderboard": "semidbench.leaderboards.board"}
 
 
 def __getattr__(name: str) -> Any:

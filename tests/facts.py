@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from semidbench.api import TASKS, ItemIds, Task
-from semidbench.id_use import IdUse, id_use
-from semidbench.results import DatasetStamp
+from semidbench.ids.usage import IdUse, id_use
+from semidbench.results.cell_result import DatasetStamp
 
 FACTS = DatasetStamp(
     sha256="d" * 64,

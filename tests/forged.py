@@ -12,27 +12,22 @@ from typing import Any
 import numpy as np
 
 from semidbench.api import TASKS, ItemIds, Task
-from semidbench.cases import Cases, to_parquet
-from semidbench.id_use import id_use
-from semidbench.provenance_checks import STAGES
-from semidbench.ranking import place_beams, place_scores
-from semidbench.results import (
+from semidbench.ids.usage import id_use
+from semidbench.results.cases import Cases, to_parquet
+from semidbench.results.cell_metrics import compute_metrics
+from semidbench.results.cell_result import (
     CellResult,
     DatasetStamp,
     Distribution,
     Environment,
     Machine,
     TrackStamp,
-    cell_bytes,
-    cell_paths,
     protocol_sha256,
-    read_cases,
-    read_cell,
-    stamped,
-    write_cell,
 )
-from semidbench.scoring import compute_metrics
-from semidbench.track import load_track
+from semidbench.results.files import cell_bytes, cell_paths, read_cases, read_cell, stamped, write_cell
+from semidbench.results.placements import place_beams, place_scores
+from semidbench.submissions.provenance_checks import STAGES
+from semidbench.tracks.track import load_track
 
 TRACK = load_track("demo")
 SEEDS = TRACK.submission.seeds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semidbench import track
+from semidbench.tracks import track
 
 SECTION = track.MovieLens(recipe="movielens", min_ratings=2, train_queries=2, test_queries=1, queries_seed=7)
 

@@ -11,23 +11,16 @@ from typing import Any
 import numpy as np
 
 from semidbench.api import TASKS, ItemIds, Task
-from semidbench.cases import Cases
-from semidbench.claims import Ledger, judge
-from semidbench.id_use import IdUse, id_use
-from semidbench.leaderboards import Row, leaderboard
-from semidbench.ranking import Placements
-from semidbench.results import (
-    CellResult,
-    Distribution,
-    Environment,
-    Machine,
-    TrackStamp,
-    protocol_sha256,
-    write_cell,
-)
-from semidbench.scoring import compute_metrics
-from semidbench.significance import RowScores, paired_tests
-from semidbench.track import Track, load_track
+from semidbench.ids.usage import IdUse, id_use
+from semidbench.leaderboards.board import Row, leaderboard
+from semidbench.leaderboards.claims.judge import Ledger, judge
+from semidbench.leaderboards.significance import RowScores, paired_tests
+from semidbench.results.cases import Cases
+from semidbench.results.cell_metrics import compute_metrics
+from semidbench.results.cell_result import CellResult, Distribution, Environment, Machine, TrackStamp, protocol_sha256
+from semidbench.results.files import write_cell
+from semidbench.results.placements import Placements
+from semidbench.tracks.track import Track, load_track
 from tests.facts import FACTS
 
 REFERENCES = ("popularity", "bm25", "dense", "dense-multi-task", "enmf")

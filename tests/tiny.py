@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from transformers import T5ForConditionalGeneration
 
-from semidbench import track
-from semidbench.generator import add_tokens, new_generator
+from semidbench.generator.model import add_tokens, new_generator
+from semidbench.tracks import track
 
 SECTION = track.ScratchGenerator(
     kind="scratch",

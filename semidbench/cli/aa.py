@@ -38,9 +38,9 @@ def aa(
     """
     from rich.console import Console
 
-    from semidbench import aa_report
-    from semidbench.aa import false_alarms
-    from semidbench.terminal import rich_table
+    from semidbench.leaderboards import false_alarm_tables as aa_report
+    from semidbench.leaderboards.false_alarms import false_alarms
+    from semidbench.leaderboards.terminal import rich_table
 
     found = false_alarms(track, scheme, out, size=size, repeats=repeats, seed=seed, family=family, unit=unit)
     if format == "table":

@@ -28,7 +28,7 @@ Out = Annotated[Path, typer.Option("--out", help="Results and tables go to OUT/T
 
 def _version(asked: bool) -> None:
     if asked:
-        from semidbench import __version__
+        from semidbench.version import __version__
 
         print(f"semidbench {__version__}")
         raise typer.Exit

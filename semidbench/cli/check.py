@@ -33,7 +33,7 @@ def check(
     semidbench check search[epochs=2]
     semidbench check my-layout --option file=ids.parquet
     """
-    from semidbench.plugin_limits import Limits
+    from semidbench.isolation.limits import Limits
     from semidbench.testing.check import check as check_method
     from semidbench.testing.check import measurements, shortfalls, to_json, to_rich
 

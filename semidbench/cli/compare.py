@@ -30,9 +30,9 @@ def compare(
     """
     from rich.console import Console
 
-    from semidbench.claims import judge
-    from semidbench.compare import RENDERERS, to_rich
-    from semidbench.leaderboards import leaderboard
+    from semidbench.leaderboards.board import leaderboard
+    from semidbench.leaderboards.claims.compare import RENDERERS, to_rich
+    from semidbench.leaderboards.claims.judge import judge
 
     ledger = judge(leaderboard(track, out, unit=unit))
     if format == "table":

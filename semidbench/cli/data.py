@@ -11,7 +11,7 @@ from semidbench.cli.app import TrackName, app
 from semidbench.errors import UserError
 
 if TYPE_CHECKING:
-    from semidbench.track import Track
+    from semidbench.tracks.track import Track
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -38,11 +38,11 @@ def fetch(
     """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from semidbench.dataset.releases import RELEASES, TERMS
+    from semidbench.dataset.movielens.releases import RELEASES, TERMS
 
     release = RELEASES[_release_of(_load(track))]
     try:
-        from semidbench.dataset.fetch import fetch as download
+        from semidbench.dataset.movielens.fetch import fetch as download
     except ModuleNotFoundError as error:
         raise UserError(
             f"downloads need {error.name}, which is not installed: pip install 'semidbench[data]', or get "
@@ -98,8 +98,8 @@ def prepare(
     \b
     semidbench data prepare --track paper --data DIR
     """
-    from semidbench.bench import dataset_facts
-    from semidbench.store import default_store
+    from semidbench.runs.shared_stages import dataset_facts
+    from semidbench.store.stages import default_store
 
     stage, facts, notes = dataset_facts(_load(track), split, data, cache or default_store())
     for note in notes:
@@ -111,13 +111,13 @@ def prepare(
 
 
 def _load(track: str) -> Track:
-    from semidbench.track import load_track
+    from semidbench.tracks.track import load_track
 
     return load_track(track)
 
 
 def _release_of(track: Track) -> str:
-    from semidbench.track import MovieLens
+    from semidbench.tracks.track import MovieLens
 
     if not isinstance(track.dataset, MovieLens):
         raise UserError(f"track {track.name} has nothing to fetch: its data is built in or your own")

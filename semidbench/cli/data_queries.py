@@ -16,10 +16,10 @@ from semidbench.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from semidbench.dataset.llm_queries.ask import Tally
-    from semidbench.dataset.llm_queries.client import Endpoint
-    from semidbench.dataset.llm_queries.write import Plan
-    from semidbench.track import MovieLens
+    from semidbench.dataset.queries.llm.ask import Tally
+    from semidbench.dataset.queries.llm.client import Endpoint
+    from semidbench.dataset.queries.llm.write import Plan
+    from semidbench.tracks.track import MovieLens
 
 
 @data_app.command()
@@ -46,9 +46,9 @@ def queries(
     """
     from rich.console import Console
 
-    from semidbench.dataset.llm_queries.client import Endpoint
-    from semidbench.dataset.llm_queries.write import plan_queries, sole_use
-    from semidbench.dataset.movielens import read_movielens
+    from semidbench.dataset.movielens.read import read_movielens
+    from semidbench.dataset.queries.llm.client import Endpoint
+    from semidbench.dataset.queries.llm.write import plan_queries, sole_use
 
     _require_client()
     section = _section(track)
@@ -70,7 +70,7 @@ def queries(
 
 
 def _section(name: str) -> MovieLens:
-    from semidbench.track import MovieLens, load_track
+    from semidbench.tracks.track import MovieLens, load_track
 
     section = load_track(name).dataset
     if not isinstance(section, MovieLens) or section.queries != "file":
@@ -134,7 +134,7 @@ def _ask(console: Console, plan: Plan, endpoint: Endpoint, concurrency: int, lim
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    from semidbench.dataset.llm_queries.write import ask_for_queries
+    from semidbench.dataset.queries.llm.write import ask_for_queries
 
     columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), Remaining())
     with Progress(
@@ -151,8 +151,8 @@ def _ask(console: Console, plan: Plan, endpoint: Endpoint, concurrency: int, lim
 
 
 def _report(console: Console, plan: Plan, tally: Tally) -> None:
-    from semidbench.dataset.llm_queries.write import REJECTED
-    from semidbench.dataset.sources import QUERIES
+    from semidbench.dataset.movielens.locate import QUERIES
+    from semidbench.dataset.queries.llm.write import REJECTED
 
     if tally.replies:
         _tell(

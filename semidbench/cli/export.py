@@ -50,7 +50,7 @@ def trec(
     semidbench run --track smoke --scheme content/rq-kmeans/shared
     semidbench export trec --track smoke --scheme content/rq-kmeans/shared
     """
-    from semidbench.export_trec import export_trec
+    from semidbench.exchange.export_trec import export_trec
 
     _show(export_trec(track, scheme, seed, split=split, data=data, cache=cache, out=out, device=device, gpus=gpus))
 
@@ -76,7 +76,7 @@ def ids(
     semidbench run --track smoke --scheme content/rq-kmeans/shared
     semidbench export ids --track smoke --scheme content/rq-kmeans/shared --format json
     """
-    from semidbench.export_ids import export_ids
+    from semidbench.exchange.export_ids import export_ids
 
     _show(export_ids(track, scheme, seed, format=format, split=split, data=data, cache=cache, out=out, device=device))
 

@@ -11,7 +11,7 @@ import typer
 from semidbench.cli.app import TrackName, app
 
 if TYPE_CHECKING:
-    from semidbench.imported_ids import ImportedIds
+    from semidbench.exchange.imported_ids import ImportedIds
 
 import_app = typer.Typer(
     no_args_is_help=True,
@@ -48,10 +48,10 @@ def ids(
     semidbench import ids index.json --name mine --track smoke
     semidbench import ids search.json --rec rec.json --name mine --track smoke
     """
-    from semidbench.bench import dataset_facts
-    from semidbench.imported_ids import import_ids
-    from semidbench.store import default_store
-    from semidbench.track import load_track
+    from semidbench.exchange.imported_ids import import_ids
+    from semidbench.runs.shared_stages import dataset_facts
+    from semidbench.store.stages import default_store
+    from semidbench.tracks.track import load_track
 
     chosen = load_track(track)
     _, facts, _ = dataset_facts(chosen, "test", data, cache or default_store())
@@ -61,8 +61,8 @@ def ids(
 
 def _show(done: ImportedIds, track: str, data: Path | None) -> None:
     from semidbench.api import TASKS
-    from semidbench.id_files import same_ids
-    from semidbench.id_use import id_use
+    from semidbench.exchange.ids_parquet import same_ids
+    from semidbench.ids.usage import id_use
 
     for task in TASKS[: 1 if same_ids(done.ids) else None]:
         use, tasks = id_use(done.ids[task]), "both tasks" if same_ids(done.ids) else task

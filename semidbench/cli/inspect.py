@@ -43,9 +43,9 @@ def inspect(
     """
     from rich.console import Console
 
-    from semidbench.inspection import inspect as inspect_schemes
-    from semidbench.inspection_tables import error_table, to_json, use_table
-    from semidbench.progress import reporter_for
+    from semidbench.cli.progress import reporter_for
+    from semidbench.preview.inspection import inspect as inspect_schemes
+    from semidbench.preview.inspection_tables import error_table, to_json, use_table
 
     for text in scheme:
         if text.startswith("--"):

@@ -42,8 +42,8 @@ def show(
     """
     from rich.console import Console
 
-    from semidbench import tables
-    from semidbench.leaderboards import leaderboard
+    from semidbench.leaderboards import tables
+    from semidbench.leaderboards.board import leaderboard
     from semidbench.published import table_rows
 
     board = leaderboard(track, out, unit=unit, rows=table_rows(table) if table else None)
@@ -75,8 +75,8 @@ def build(
     semidbench leaderboard build --check
     semidbench leaderboard build --out my-results --track my-track.toml
     """
-    from semidbench.build import build as render
-    from semidbench.build import stale, write
+    from semidbench.leaderboards.build import build as render
+    from semidbench.leaderboards.build import stale, write
 
     made = render(out, track or ())
     wrong = stale(made)

@@ -23,7 +23,7 @@ def new_plugin(
     \b
     semidbench new-plugin my-quantizer --kind quantizer
     """
-    from semidbench.scaffold import new_plugin as write
+    from semidbench.methods.scaffold import new_plugin as write
 
     made = write(name, kind, Path())
     print(f"{made.folder}/ is there. Next:\n")

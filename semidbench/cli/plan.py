@@ -36,9 +36,10 @@ def plan(
     """
     from rich.console import Console
 
-    from semidbench.plan import plan as make_plan
-    from semidbench.plan import to_json, to_rich
-    from semidbench.progress import reporter_for
+    from semidbench.cli.progress import reporter_for
+    from semidbench.preview.plan import plan as make_plan
+    from semidbench.preview.plan import to_json
+    from semidbench.preview.plan_table import to_rich
 
     with reporter_for(Console(stderr=True)) as reporter:
         made = make_plan(track, data=data, cache=cache, device=device, reporter=reporter)

@@ -13,7 +13,7 @@ from semidbench.cli.app import Out, Table, TrackName, app, cause_shown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from semidbench.runs import Run
+    from semidbench.runs.run import Run
 
 
 @app.command()
@@ -92,9 +92,9 @@ def run(
     """
     from rich.console import Console
 
-    from semidbench.progress import reporter_for
-    from semidbench.resolve import MissingMethod
-    from semidbench.runs import run as run_schemes
+    from semidbench.cli.progress import reporter_for
+    from semidbench.methods.resolved import MissingMethod
+    from semidbench.runs.run import run as run_schemes
 
     console = Console(stderr=True)
     try:
@@ -127,15 +127,15 @@ def run(
         return run(track, scheme, table, seeds, data, out, cache, split, device, jobs, gpus, *limits, True, traceback)
     _show(Console(), done)
     if done.failures:
-        from semidbench.failures import summary
-        from semidbench.leaderboards import RESULTS
+        from semidbench.leaderboards.board import RESULTS
+        from semidbench.runs.failures import summary
 
         console.print(summary(done.failures, done.folder / RESULTS), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)
 
 
 def _show(console: Console, done: Run) -> None:
-    from semidbench.tables import to_rich
+    from semidbench.leaderboards.tables import to_rich
 
     if done.leaderboard is None:
         return

@@ -39,8 +39,8 @@ def submit(
     semidbench submit semidbench-results/demo --scheme content/rq-kmeans/shared
     """
     from semidbench.errors import one_line
-    from semidbench.submit import Refused, ids_to_publish
-    from semidbench.submit import submit as copy
+    from semidbench.submissions.submit import Refused, ids_to_publish
+    from semidbench.submissions.submit import submit as copy
 
     try:
         done = copy(run, to, track=track, schemes=scheme or (), replace=replace)

@@ -14,9 +14,9 @@ from semidbench.cli.app import app, cause_shown
 from semidbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from semidbench.board_checks import Filed
-    from semidbench.track import Track
-    from semidbench.verify import Verified
+    from semidbench.submissions.board_checks import Filed
+    from semidbench.submissions.verify import Verified
+    from semidbench.tracks.track import Track
 
 
 @app.command()
@@ -67,7 +67,7 @@ def verify(
     semidbench verify --track ml-small --data DIR
     semidbench verify --track demo --recompute --scheme content/rq-kmeans/shared --seed 0
     """
-    from semidbench.verify import chosen, tracks_of
+    from semidbench.submissions.verify import chosen, tracks_of
 
     if (scheme or seed) and not recompute:
         raise UserError("--scheme and --seed choose what --recompute runs: give that too, or leave them out")
@@ -93,8 +93,8 @@ def verify(
 
 def _checked(track: Track, out: Path, data: Path | None) -> Verified:
     """What its files show, and its data where that is at hand; problems are printed as they are found."""
-    from semidbench.data_checks import data_at_hand, data_problems
-    from semidbench.verify import verify_files
+    from semidbench.submissions.data_checks import data_at_hand, data_problems
+    from semidbench.submissions.verify import verify_files
 
     found = verify_files(track, out)
     for line in found.problems:
@@ -108,7 +108,7 @@ def _checked(track: Track, out: Path, data: Path | None) -> Verified:
 
 
 def _summary(found: Verified, data: Path | None) -> str:
-    from semidbench.data_checks import data_at_hand
+    from semidbench.submissions.data_checks import data_at_hand
 
     checked = "files and data" if data_at_hand(found.track, data) else "files only (--data DIR checks the data too)"
     counted = [
@@ -124,8 +124,8 @@ def _recompute(
     """Run cells again and print what came of each; how many are problems, and how many are undecided."""
     from rich.console import Console
 
-    from semidbench.progress import reporter_for
-    from semidbench.recompute import recompute
+    from semidbench.cli.progress import reporter_for
+    from semidbench.submissions.recompute import recompute
 
     problems = undecided = 0
     with reporter_for(Console(stderr=True)) as reporter:

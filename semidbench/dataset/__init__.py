@@ -34,3 +34,8 @@ class HeldOut:
     queries: Queries
     users: Ints
     targets: Ints
+
+
+def counted(*facts: tuple[int, str]) -> list[str]:
+    """A note for each count that is not zero."""
+    return [f"{what}: {count:,}" for count, what in facts if count]

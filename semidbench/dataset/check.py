@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semidbench.dataset import folder
-from semidbench.dataset.descriptions import description_key
+from semidbench.dataset.movielens.descriptions import description_key
+from semidbench.dataset.movielens.locate import GENOME_ROLES, ROLES, find_descriptions, find_release
+from semidbench.dataset.movielens.releases import RELEASES
 from semidbench.dataset.prepare import Prepared, prepare, query_file
-from semidbench.dataset.releases import RELEASES
-from semidbench.dataset.sources import GENOME_ROLES, ROLES, file_sha256, find_descriptions, find_release
 from semidbench.errors import UserError
-from semidbench.track import Folder, MovieLens, Track
+from semidbench.store.files import file_sha256
+from semidbench.tracks.track import Folder, MovieLens, Track
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,15 @@ from typing import Literal
 
 import numpy as np
 
-from semidbench import track
 from semidbench.api import Catalogue, Interactions, Ints
-from semidbench.dataset import RawData
+from semidbench.dataset import RawData, counted
 from semidbench.dataset.item_text import item_text
 from semidbench.dataset.latest import latest
-from semidbench.dataset.notes import counted
-from semidbench.dataset.parquet_table import read_parquet
-from semidbench.dataset.query_files import Asked, read_queries
-from semidbench.dataset.table import Row, csv_file, read_table
+from semidbench.dataset.queries.query_files import Asked, read_queries
+from semidbench.dataset.tables.csv_rows import Row, csv_file, read_table
+from semidbench.dataset.tables.parquet_rows import read_parquet
 from semidbench.errors import UserError
+from semidbench.tracks import track
 
 QUERIES = "queries.jsonl"
 MUST_HOLD = (

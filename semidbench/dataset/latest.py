@@ -22,3 +22,12 @@ def latest(users: Ints, items: Ints, timestamps: Ints, count: int | None) -> Int
         return order
     kept: NDArray[np.bool_] = from_end(users[order]) < count
     return order[kept]
+
+
+def are_in(ids: Ints, sorted_ids: Ints) -> NDArray[np.bool_]:
+    """Which of the ids are among the sorted ones; much faster than numpy.isin where these are few."""
+    if not len(sorted_ids):
+        return np.zeros(len(ids), dtype=bool)
+    places = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
+    found: NDArray[np.bool_] = sorted_ids[places] == ids
+    return found

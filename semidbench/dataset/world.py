@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semidbench import track
 from semidbench.api import Catalogue, Interactions, Ints, Queries
 from semidbench.dataset import RawData
 from semidbench.dataset.item_text import item_text
 from semidbench.errors import UserError
+from semidbench.tracks import track
 
 Weights = NDArray[np.float64]
 

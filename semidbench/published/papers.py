@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from semidbench.api import TASKS, Task
-from semidbench.metrics import GROUPS, Group
-from semidbench.scheme import parse_scheme
-from semidbench.section import Section
+from semidbench.methods.scheme import parse_scheme
+from semidbench.results.metrics import GROUPS, Group
+from semidbench.tracks.section import Section
 
 PAPER = "2508.10478"
 Decimal3 = Annotated[str, Field(pattern=r"^0\.\d{3}$")]  # as printed

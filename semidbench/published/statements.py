@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from semidbench.api import Task
-from semidbench.metrics import Group
 from semidbench.published.papers import SchemeName, read_toml
-from semidbench.section import Section
+from semidbench.results.metrics import Group
+from semidbench.tracks.section import Section
 
 Kind = Literal["pair", "ratio", "all"]
 MAX_QUOTE_WORDS = 25

@@ -10,9 +10,9 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from semidbench.errors import UserError, unknown
-from semidbench.plugin_limits import Limits
-from semidbench.registry import KINDS, Kind, Registry, load_registry
-from semidbench.scheme import parse_method
+from semidbench.isolation.limits import Limits
+from semidbench.methods.registry import KINDS, Kind, Registry, load_registry
+from semidbench.methods.scheme import parse_method
 from semidbench.testing.evidence import Evidence
 from semidbench.testing.rules import Finding, examine, judge
 

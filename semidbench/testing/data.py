@@ -14,7 +14,7 @@ from semidbench.api import Context, Floats, Ints, TrainData, Views
 from semidbench.dataset import HeldOut
 from semidbench.dataset.split import split
 from semidbench.dataset.world import make_world
-from semidbench.track import Track, World, load_track
+from semidbench.tracks.track import Track, World, load_track
 
 TIMES = 10  # how many times larger the large world is
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from semidbench.dataset.files import save_held_out, save_train
 from semidbench.errors import UserError
-from semidbench.plugin_limits import Limits
-from semidbench.registry import Kind, load_registry
+from semidbench.isolation.limits import Limits
+from semidbench.methods.registry import Kind, load_registry
 from semidbench.testing.data import TIMES, make_split, smoke
 from semidbench.testing.process import run_worker
 from semidbench.testing.worker import OUTPUTS

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semidbench.api import TASKS, Context, Floats, Ints, Quantizer, TrainData, Views
-from semidbench.contracts import CheckedQuantizer, check_item_ids, check_scores, check_views
-from semidbench.registry import Kind
+from semidbench.methods.contracts import CheckedQuantizer, check_item_ids, check_scores, check_views
+from semidbench.methods.registry import Kind
 from semidbench.testing.data import NearestRows
 
 WHO = "it"  # for errors, which are taken apart again

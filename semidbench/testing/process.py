@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semidbench import programs
-from semidbench.plugin_limits import Limits
-from semidbench.plugin_output import FLOOD, Printed
-from semidbench.plugin_trace import ask_where, where_it_was
-from semidbench.programs import Heard, Program
-from semidbench.store import CACHE_VARIABLE
+from semidbench.isolation.limits import Limits
+from semidbench.isolation.output import FLOOD, Printed
+from semidbench.machine import processes
+from semidbench.machine.processes import Heard, Program
+from semidbench.methods.traces import ask_where, where_it_was
+from semidbench.store.stages import CACHE_VARIABLE
 from semidbench.testing.worker import FOLDER_VARIABLE, JOB, TOLD
 
 LIMITS = Limits(seconds=900.0, memory_mib=6144.0)  # of each process of a check
@@ -33,10 +33,10 @@ def run_worker(job: Mapping[str, Any], folder: Path, cache: Path, hash_seed: int
     folder.mkdir(parents=True)
     (folder / JOB).write_text(json.dumps({**job, "memory_mib": limits.memory_mib}), "utf-8")
     own = {FOLDER_VARIABLE: str(folder), CACHE_VARIABLE: str(cache), "PYTHONHASHSEED": str(hash_seed)}
-    variables, heard, printed = programs.environment(1, own), Heard(), Printed()
-    with programs.started("semidbench.testing.worker", [variables], heard, 0, printed.overhear_silently) as begun:
+    variables, heard, printed = processes.environment(1, own), Heard(), Printed()
+    with processes.started("semidbench.testing.worker", [variables], heard, 0, printed.overhear_silently) as begun:
         why = _wait(begun[0], heard, folder, limits)
-        how = None if why else programs.how_ended(begun[0])
+        how = None if why else processes.how_ended(begun[0])
     if why is None and (folder / TOLD).is_file():
         told: dict[str, Any] = json.loads((folder / TOLD).read_text("utf-8"))
         return told
@@ -49,7 +49,7 @@ def _wait(program: Program, heard: Heard, folder: Path, limits: Limits) -> str |
     until = time.monotonic() + limits.seconds
     try:
         while True:
-            match programs.next_message(heard, until)[1]:
+            match processes.next_message(heard, until)[1]:
                 case ["ended"]:
                     return None
                 case ["flooded"]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from semidbench.contracts import ALWAYS_CODES, MAX_LEVELS
-from semidbench.plugin_limits import Limits
-from semidbench.registry import KINDS, Kind, load_registry
+from semidbench.isolation.limits import Limits
+from semidbench.methods.contracts import ALWAYS_CODES, MAX_LEVELS
+from semidbench.methods.registry import KINDS, Kind, load_registry
 from semidbench.testing.evidence import Evidence, gather, new_subject
 from semidbench.testing.process import LIMITS
 

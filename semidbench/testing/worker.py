@@ -18,10 +18,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from semidbench.plugin_call import described
-from semidbench.plugin_limits import end_first, hold_memory, let_go_memory
-from semidbench.plugin_trace import dump_to, plugin_traceback
-from semidbench.programs import channels
+from semidbench.isolation.limits import end_first, hold_memory, let_go_memory
+from semidbench.machine.channels import channels
+from semidbench.methods.failure import described
+from semidbench.methods.traces import dump_to, plugin_traceback
 
 FOLDER_VARIABLE = "SEMIDBENCH_CHECK_FOLDER"
 JOB, TOLD, OUTPUTS = "job.json", "told.json", "outputs.npz"
@@ -179,7 +179,7 @@ def _load(job: dict[str, Any]) -> Any:
     if ":" in job["source"]:
         module, _, attribute = job["source"].partition(":")
         return attrgetter(attribute)(import_module(module))
-    from semidbench.registry import load_registry
+    from semidbench.methods.registry import load_registry
 
     return load_registry().get(job["kind"], job["source"]).load()
 
@@ -187,7 +187,7 @@ def _load(job: dict[str, Any]) -> Any:
 def _options(job: dict[str, Any], factory: Any, told: dict[str, Any]) -> dict[str, Any] | None:
     """The effective options; None, and a word about the mistake, if those that were asked for do not fit."""
     from semidbench.errors import UserError
-    from semidbench.options import effective_options
+    from semidbench.methods.options import effective_options
 
     method = f"{job['kind']} {job['source']!r}"
     try:
@@ -198,7 +198,7 @@ def _options(job: dict[str, Any], factory: Any, told: dict[str, Any]) -> dict[st
 
 
 def _make(job: dict[str, Any], factory: Any, options: dict[str, Any]) -> Any:
-    from semidbench.options import build
+    from semidbench.methods.options import build
 
     return build(factory, f"{job['kind']} {job['source']!r}", options)
 
@@ -273,13 +273,13 @@ def _cpu_seconds() -> float:
 
 
 def _restarted_peak() -> float:
-    from semidbench.store import peak_mib, reset_peak
+    from semidbench.machine.memory import peak_mib, reset_peak
 
     reset_peak()
     return peak_mib()
 
 
 def _peak() -> float:
-    from semidbench.store import peak_mib
+    from semidbench.machine.memory import peak_mib
 
     return peak_mib()

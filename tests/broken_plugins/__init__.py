@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from semidbench.registry import Kind
+from semidbench.methods.registry import Kind
 from tests.sites import add_plugin, use
 
 _HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from semidbench.cli import app
-from semidbench.dataset.fetch import CHUNK_BYTES, fetch
+from semidbench.dataset.movielens.fetch import CHUNK_BYTES, fetch
 from semidbench.errors import UserError
 from tests.file_server import FileServer, file_server
 from tests.movielens_files import own_track, write_ml25m

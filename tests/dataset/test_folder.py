@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from semidbench import track
 from semidbench.dataset.folder import read_folder
 from semidbench.dataset.prepare import prepare, source_hashes
 from semidbench.errors import UserError
-from semidbench.leaderboards import leaderboard
-from semidbench.results import protocol_sha256
-from semidbench.runs import run
-from semidbench.track import load_track, parse_track
+from semidbench.leaderboards.board import leaderboard
+from semidbench.results.cell_result import protocol_sha256
+from semidbench.runs.run import run
+from semidbench.tracks import track
+from semidbench.tracks.track import load_track, parse_track
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 SECTION = track.Folder(recipe="folder", min_interactions=0)

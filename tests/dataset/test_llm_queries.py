@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semidbench import track
 from semidbench.api import Catalogue
 from semidbench.dataset.item_text import item_text
-from semidbench.dataset.llm_queries.answer import Answer, Taken, Unusable, judge, parse_answer
-from semidbench.dataset.llm_queries.ask import MAX_ANSWERS, MAX_FAILED_IN_A_ROW, Tally
-from semidbench.dataset.llm_queries.client import FIRST_WAIT_S, MAX_TRIES, MAX_TRIES_UNREACHED, Endpoint
-from semidbench.dataset.llm_queries.journal import Header, open_journal, read_journal
-from semidbench.dataset.llm_queries.prompt import Item, items_to_ask, prompt_template
-from semidbench.dataset.llm_queries.write import JOURNAL, REJECTED, Plan, ask_for_queries, plan_queries, sole_use
-from semidbench.dataset.query_files import Asked, normal_form, read_queries
+from semidbench.dataset.queries.llm.answer import Answer, Taken, Unusable, judge, parse_answer
+from semidbench.dataset.queries.llm.ask import MAX_ANSWERS, MAX_FAILED_IN_A_ROW, Tally
+from semidbench.dataset.queries.llm.client import FIRST_WAIT_S, MAX_TRIES, MAX_TRIES_UNREACHED, Endpoint
+from semidbench.dataset.queries.llm.journal import Header, open_journal, read_journal
+from semidbench.dataset.queries.llm.prompt import Item, items_to_ask, prompt_template
+from semidbench.dataset.queries.llm.write import JOURNAL, REJECTED, Plan, ask_for_queries, plan_queries, sole_use
+from semidbench.dataset.queries.query_files import Asked, normal_form, read_queries
 from semidbench.errors import UserError
+from semidbench.tracks import track
 from tests.stub_llm import Model, Question, Response, Stub, answer, fails, says, serving, well_behaved
 
 COUNT = 3

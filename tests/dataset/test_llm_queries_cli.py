@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from semidbench.cli import main
-from semidbench.dataset.llm_queries.write import JOURNAL, REJECTED
+from semidbench.dataset.queries.llm.write import JOURNAL, REJECTED
 from tests.movielens_files import write_folder
 from tests.stub_llm import Question, Response, fails, says, serving, well_behaved
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semidbench import track
-from semidbench.dataset import number_columns
-from semidbench.dataset.movielens import read_movielens
-from semidbench.dataset.ratings import Ratings, read_ratings
-from semidbench.dataset.table import CsvFile
+from semidbench.dataset.movielens.ratings import Ratings, read_ratings
+from semidbench.dataset.movielens.read import read_movielens
+from semidbench.dataset.tables import number_columns
+from semidbench.dataset.tables.csv_rows import CsvFile
 from semidbench.errors import UserError
+from semidbench.tracks import track
 from tests.movielens_files import ML25M_MEMBERS, write_ml25m
 
 SECTION = track.MovieLens(

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semidbench.dataset.movielens import read_movielens, turn_title
-from semidbench.dataset.sources import find_descriptions, find_queries, find_release
+from semidbench.dataset.movielens.locate import find_descriptions, find_queries, find_release
+from semidbench.dataset.movielens.read import read_movielens, turn_title
 from semidbench.errors import UserError
 from tests.movielens_files import DESCRIPTIONS, MOVIES, RATINGS, SECTION, TAGS, write_folder, write_zip
 

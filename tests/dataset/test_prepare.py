@@ -7,7 +7,7 @@ import pytest
 
 from semidbench.dataset.prepare import prepare, source_hashes
 from semidbench.errors import UserError
-from semidbench.track import MovieLens, Track, load_track
+from semidbench.tracks.track import MovieLens, Track, load_track
 from tests.movielens_files import (
     DESCRIPTIONS,
     MOVIES,

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semidbench import track
 from semidbench.api import Catalogue, Queries
-from semidbench.dataset import wording
-from semidbench.dataset.facets import title_pattern
 from semidbench.dataset.item_text import item_text
-from semidbench.dataset.movielens import MovieLensData, read_movielens
+from semidbench.dataset.movielens.read import MovieLensData, read_movielens
 from semidbench.dataset.prepare import asked
-from semidbench.dataset.queries import write_queries
-from semidbench.dataset.query_files import read_queries
+from semidbench.dataset.queries import wording
+from semidbench.dataset.queries.facets import title_pattern
+from semidbench.dataset.queries.query_files import read_queries
+from semidbench.dataset.queries.templates import write_queries
 from semidbench.errors import UserError
+from semidbench.tracks import track
 from tests.movielens_files import SECTION, jsonl, query_lines, write_folder
 
 REAL = Path(os.environ.get("SEMIDBENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))

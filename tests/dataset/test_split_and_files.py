@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from semidbench.api import Catalogue, Interactions, Queries, TrainData
 from semidbench.dataset import HeldOut, RawData, Split
+from semidbench.dataset.facts import recall_ceiling, shared_query_share
 from semidbench.dataset.files import load_held_out, load_train, save_held_out, save_train
-from semidbench.dataset.prepare import recall_ceiling, shared_query_share
 from semidbench.dataset.split import split
 from semidbench.errors import UserError
 

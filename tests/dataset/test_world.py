@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semidbench import track
 from semidbench.dataset import RawData
-from semidbench.dataset.prepare import facts
+from semidbench.dataset.facts import facts
 from semidbench.dataset.split import split
 from semidbench.dataset.world import draw_latents, make_world, zipf_counts
 from semidbench.errors import UserError
+from semidbench.tracks import track
 
 SMALL = track.World(
     recipe="world",

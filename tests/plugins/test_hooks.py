@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from semidbench import hookspecs
-from semidbench.registry import GROUP
-from semidbench.scaffold import NewKind, new_plugin
+from semidbench.methods.registry import GROUP
+from semidbench.methods.scaffold import NewKind, new_plugin
 
 FOLDER = Path(__file__).parents[2] / "plugins"
 PLUGINS = {

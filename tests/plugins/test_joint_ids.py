@@ -17,8 +17,8 @@ from semidbench_joint_ids.residual import ResidualCodebooks, straight_through
 from vector_quantize_pytorch import ResidualVQ
 
 from semidbench.api import TASKS, Context, Floats, ItemIds, Layout, Quantizer, Task, TrainData
-from semidbench.contracts import check_item_ids
-from semidbench.vocabulary import id_vocabulary
+from semidbench.ids.vocabulary import id_vocabulary
+from semidbench.methods.contracts import check_item_ids
 
 MakeContext = Callable[..., Context]
 SMALL = {"hidden": "16", "dim": 4, "epochs": 30, "batch": 100, "lr": 0.01}

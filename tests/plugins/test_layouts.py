@@ -19,11 +19,11 @@ from semidbench_layouts.separate import Separate
 from semidbench_layouts.shared import Shared
 
 from semidbench.api import Context, Floats, Ints, ItemIds, Layout, Quantizer, Task, TrainData
-from semidbench.contracts import check_item_ids
 from semidbench.errors import UserError
-from semidbench.imported_ids import IDS_VARIABLE, import_ids
-from semidbench.track import load_track
-from semidbench.vocabulary import id_vocabulary
+from semidbench.exchange.imported_ids import IDS_VARIABLE, import_ids
+from semidbench.ids.vocabulary import id_vocabulary
+from semidbench.methods.contracts import check_item_ids
+from semidbench.tracks.track import load_track
 
 MakeContext = Callable[..., Context]
 

@@ -15,8 +15,8 @@ from semidbench_vq.rq_vae import RqVae
 from semidbench_vq.training import _batches, train
 
 from semidbench.api import Context, Quantizer
-from semidbench.options import build, effective_options
-from semidbench.scheme import parse_scheme
+from semidbench.methods.options import build, effective_options
+from semidbench.methods.scheme import parse_scheme
 
 MakeContext = Callable[..., Context]
 _RNG = np.random.default_rng(3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from semidbench.api import Context, ItemIds, NewQuantizer, Task, TrainData, Views
-from semidbench.imported_ids import load_imported
+from semidbench.exchange.imported_ids import load_imported
 
 
 class Imported:

@@ -1,0 +1,36 @@
+"""A process of data-parallel training. Its only order is what `launch` puts together."""
+
+from __future__ import annotations
+
+import os
+
+from semidbench.errors import UserError
+from semidbench.machine.channels import channels, telling_failures
+
+
+def main() -> None:
+    """Train; exit 1 after telling why not."""
+    orders, tell = channels(lambda: os._exit(1))
+    with telling_failures(tell):
+        order, rank = orders.get(), int(os.environ["RANK"])
+        import torch
+
+        from semidbench.generator.data_parallel.share import train_share
+        from semidbench.machine.device import held_threads
+
+        def progress(what: str, done: int, total: int) -> None:
+            if rank == 0:
+                tell("progress", what, done, total)
+
+        try:
+            with held_threads(order["threads"]):
+                losses = train_share(order, rank, progress)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"training ran out of memory on graphics card {rank} of {order['processes']}. End what else uses it, "
+                "or give --gpus more of them"
+            ) from error
+        if rank == 0:
+            tell("trained", losses)
+        return
+    os._exit(1)  # without waiting for the others, which wait for this one

@@ -1,0 +1,188 @@
+"""Joint training of the generator on search and recommendation examples (paper, section 4)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import T5ForConditionalGeneration, get_scheduler
+
+from semidbench.api import Ints
+from semidbench.generator.checkpoint import Moving, Position, batch_generator, load_checkpoint, save_checkpoint
+from semidbench.generator.data_parallel.replicas import Alone, Replicas
+from semidbench.generator.examples import IGNORED, Examples, TokenRows
+from semidbench.generator.t5_loss import Block, Prompts, SummedLoss
+from semidbench.tracks import track
+
+CHECKPOINT_SECONDS = 300.0  # a killed run loses as much at most
+ALONE = Alone()
+_ROWS = 256  # tokens without padding are filled up to a multiple: few shapes, which libraries prepare for once
+_BLOCK = {"cpu": 2**14, "cuda": 2**62}  # what a block of prompts costs by itself, as so many pairs of tokens
+_STEP = 8  # prompts: blocks begin at multiples
+
+
+def random_batches(count: int, batch: int, rng: np.random.Generator) -> list[Ints]:
+    """All rows once, shuffled, in batches: row numbers, int64 (batch,) each; the last may be smaller."""
+    order = rng.permutation(count)
+    return [order[start : start + batch] for start in range(0, count, batch)]
+
+
+def train(
+    model: T5ForConditionalGeneration,
+    examples: Examples,
+    section: track.Training,
+    *,
+    seed: int,
+    device: str,
+    progress: Callable[[str, int, int], None],
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    replicas: Replicas = ALONE,
+) -> list[float]:
+    """Train in place; bf16 autocast on CUDA, float32 elsewhere.
+
+    Args:
+        checkpoint: a file that a killed run leaves and that this one goes on from, if it is there; alone on a CPU
+            with the same bits as a run that was never killed. None keeps nothing. The caller deletes it.
+        checkpoint_seconds: how often it is written.
+        replicas: the processes that each batch is split over. All call this with equal arguments and end with equal
+            weights. Without dropout, losses and gradients are those of one process to rounding; with it, each process
+            draws its own, and draws anew where a checkpoint is gone on from. The first writes the checkpoint.
+
+    Returns:
+        The mean loss of each epoch, in nats per ID token.
+
+    Raises:
+        UserError: the checkpoint cannot be used.
+    """
+    per_epoch = math.ceil(len(examples) / section.batch)
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay, fused=True
+    )
+    steps = section.epochs * per_epoch
+    schedule = get_scheduler(section.schedule, optimizer, math.ceil(section.warmup * steps), steps)
+    moving = Moving(model, optimizer, schedule, device)
+    with torch.random.fork_rng(devices=[device] if device != "cpu" else []):
+        torch.manual_seed(seed)  # dropout draws from torch's global generator
+        position = load_checkpoint(checkpoint, moving) if checkpoint else None
+        position = position or _beginning(device, np.random.default_rng(seed))
+        if replicas.rank > 0:  # each draws a dropout of its own; a checkpoint holds the first's
+            torch.manual_seed(_own_seed(seed, replicas.rank, len(position.losses) * per_epoch + position.step))
+        loss_of = replicas.prepared(SummedLoss(model))
+        written = time.monotonic()
+        while len(position.losses) < section.epochs:
+            rng = batch_generator(position.epoch_random)
+            for rows in random_batches(len(examples), section.batch, rng)[position.step :]:
+                loss = _step(moving, loss_of, _part(examples, rows, replicas, device), section.max_grad_norm)
+                total = position.total + replicas.summed(loss) * (len(rows) / len(examples) / replicas.count)
+                position = replace(position, step=position.step + 1, total=total)
+                if checkpoint and replicas.rank == 0 and time.monotonic() - written >= checkpoint_seconds:
+                    save_checkpoint(checkpoint, moving, position)
+                    written = time.monotonic()
+                progress("train", len(position.losses) * per_epoch + position.step, steps)
+            position = _beginning(device, rng, [*position.losses, position.total.item()])
+    model.eval()
+    return position.losses
+
+
+def _beginning(device: str, rng: np.random.Generator, losses: Sequence[float] = ()) -> Position:
+    """Before the first step of an epoch."""
+    return Position(0, list(losses), torch.zeros((), device=device), rng.bit_generator.state)
+
+
+def _own_seed(seed: int, rank: int, step: int) -> int:
+    return int(np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A process's rows of a batch: prompts, labels int64 (B, L), and the loss's weight."""
+
+    prompts: Prompts
+    labels: torch.Tensor
+    weight: float
+
+
+def _part(examples: Examples, rows: Ints, replicas: Replicas, device: str) -> _Part:
+    """Weighed so that the mean over the processes is the whole batch's mean over its label tokens.
+
+    A process without rows, at the end of an epoch, takes one whose labels do not count.
+    """
+    counted = int(np.count_nonzero(examples.labels[rows] != IGNORED))
+    rows = rows[np.argsort(examples.prompts.lengths_of(rows), kind="stable")]
+    own = rows[replicas.rank :: replicas.count]  # in order of length: shares are equally long
+    labels = examples.labels[own] if len(own) else np.full_like(examples.labels[rows[:1]], IGNORED)
+    prompts = packed(examples.prompts, own if len(own) else rows[:1], device)
+    return _Part(prompts, _on(labels, device), replicas.count / counted)
+
+
+def packed(prompts: TokenRows, rows: Ints, device: str) -> Prompts:
+    """Prompts on a device, with no padding but what fills their tokens up to a multiple of 256.
+
+    Args:
+        rows: in order of length.
+    """
+    cuts = blocks_of_like_length(prompts.lengths_of(rows), _BLOCK[device])
+    padded = [prompts.padded(rows[cut]) for cut in cuts]
+    real = sum(int(mask.sum()) for _, mask in padded)
+    spare = -real % _ROWS
+    tokens, blocks = [], []
+    for values, mask in padded:
+        flat = mask.ravel().astype(bool)
+        filling = np.flatnonzero(~flat)[:spare]
+        spare -= len(filling)
+        flat[filling] = True
+        tokens.append(values.ravel()[flat])
+        places = None if flat.all() else _on(np.flatnonzero(flat), device)
+        blocks.append(Block(len(mask), mask.shape[1], None if mask.all() else _on(mask, device), places))
+    return Prompts(_on(np.concatenate(tokens), device), tuple(blocks))
+
+
+def blocks_of_like_length(lengths: Ints, alone: int) -> list[slice]:
+    """Where to cut prompts that attention lays out block by block, at the length of each block's longest.
+
+    Args:
+        lengths: int64 (prompts,), rising.
+        alone: what a block costs beside its pairs of tokens.
+
+    Returns:
+        The cuts, at multiples of 8, of least cost.
+    """
+    ends = [0, *range(_STEP, len(lengths), _STEP), len(lengths)]
+    costs, before = [0], [0]  # of the prompts up to each end, and where its last block begins
+    for number in range(1, len(ends)):
+        pairs = int(lengths[ends[number] - 1]) ** 2
+        found = [costs[at] + alone + (ends[number] - ends[at]) * pairs for at in range(number)]
+        costs.append(min(found))
+        before.append(found.index(costs[-1]))
+    blocks, at = [], len(ends) - 1
+    while at:
+        blocks.append(slice(ends[before[at]], ends[at]))
+        at = before[at]
+    return blocks[::-1]
+
+
+def _on(array: Ints, device: str) -> torch.Tensor:
+    """On CUDA without waiting for the copy: nothing in a step waits for the device."""
+    tensor = torch.from_numpy(array)
+    return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _step(moving: Moving, loss_of: nn.Module, part: _Part, max_grad_norm: float) -> torch.Tensor:
+    """One step of AdamW; the weighed loss, float32 ()."""
+    with torch.autocast(moving.device, dtype=torch.bfloat16, enabled=moving.device == "cuda"):
+        loss: torch.Tensor = loss_of(part.prompts, part.labels) * part.weight
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [weight for group in moving.optimizer.param_groups for weight in group["params"]]
+    torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+    moving.optimizer.step()
+    moving.schedule.step()
+    moving.optimizer.zero_grad(set_to_none=True)
+    return loss.detach()

@@ -1,0 +1,193 @@
+"""The claims ledger as grids, as a caption and as plain JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from semidbench.leaderboards.caption import HOW_OFTEN_WRONG, data_line, mixed_warning, provisional_warning, seeds_line
+from semidbench.leaderboards.claims.judge import Finding, Judgement, Ledger, comparable, counts
+from semidbench.leaderboards.grids import DASH, TASK_NAMES, Cell, Grid, ten_digits
+
+RULE = (
+    "A statement that one row is above another holds if the difference is significant and the row was ahead in all "
+    "common seeds but one at most, of two or more; it fails if the reverse holds; with a single common seed it stays "
+    "provisional, and only its direction is shown. A claim of several statements holds if all do and fails if one "
+    f"does. {HOW_OFTEN_WRONG}"
+)
+
+
+def claims_grid(ledger: Ledger) -> Grid:
+    """One line per claim. Numbers are those of the statement that decides it."""
+    headers = ("Claim", "Where", "Paper", "Ours: by", "corrected p", "seeds ahead", "hold", "Verdict")
+    return Grid(_title(ledger), headers, tuple(_claim_line(judgement) for judgement in ledger.judgements))
+
+
+def _title(ledger: Ledger) -> str:
+    track = ledger.board.track
+    return f"The paper's claims on track {track.name}, version {track.version}"
+
+
+def _claim_line(judgement: Judgement) -> tuple[Cell, ...]:
+    claim, weakest = judgement.claim, judgement.weakest
+    return (
+        Cell(f"{claim.says} (stated: {claim.stated})" if claim.stated else claim.says),
+        Cell(claim.where),
+        Cell(_in_print(judgement)),
+        Cell(_by(weakest) + (f" ({_times(weakest.means)})" if claim.kind == "ratio" else "")),
+        Cell(_p(weakest)),
+        Cell(_seeds(weakest)),
+        Cell(f"{judgement.n_hold}/{len(judgement.findings)}"),
+        Cell(_verdict(judgement), best=judgement.verdict == "holds"),
+    )
+
+
+def _in_print(judgement: Judgement) -> str:
+    """What the paper's own tables say on the claim."""
+    if judgement.claim.kind == "all":
+        agree = sum(finding.borne_out_in_print for finding in judgement.findings)
+        return f"{agree} of {len(judgement.findings)} in order"
+    better, worse = judgement.findings[0].printed
+    size = f" ({_times((float(better), float(worse)))})" if judgement.claim.kind == "ratio" else ""
+    return f"{better} > {worse}{size}{', significant' if judgement.claim.significant else ''}"
+
+
+def short_claims_grid(ledger: Ledger) -> Grid:
+    """The same without the columns that a terminal of 80 has no room for."""
+    grid = claims_grid(ledger)
+    kept = [i for i, header in enumerate(grid.headers) if header not in ("Where", "corrected p", "hold")]
+    headers = ("Claim", "Paper", "By", "Seeds", "Verdict")
+    return Grid(grid.title, headers, tuple(tuple(row[i] for i in kept) for row in grid.rows))
+
+
+def statements_grid(ledger: Ledger) -> Grid:
+    """Each statement of all claims once, with every number behind its verdict."""
+    headers = ("Column", "Row", "above", "Paper", "Ours", "by", "corrected p", "m", "seeds ahead", "Verdict")
+    return Grid("Every statement", headers, tuple(_statement_line(finding) for finding in ledger.findings))
+
+
+def _statement_line(finding: Finding) -> tuple[Cell, ...]:
+    said = finding.statement
+    return (
+        Cell(f"{TASK_NAMES[said.task]} {said.group.title()}"),
+        Cell(said.better),
+        Cell(said.worse),
+        Cell(" / ".join(finding.printed)),
+        Cell(" / ".join(DASH if mean is None else f"{mean:.3f}" for mean in finding.means)),
+        Cell(_by(finding)),
+        Cell(_p(finding)),
+        Cell(str(finding.m)),
+        Cell(_seeds(finding)),
+        Cell(_provisional(finding) if finding.verdict == "provisional" else finding.verdict),
+    )
+
+
+def _by(finding: Finding) -> str:
+    return DASH if finding.difference is None else f"{finding.difference:+.3f}"
+
+
+def _p(finding: Finding) -> str:
+    return DASH if finding.p is None else "1" if finding.p == 1 else f"{finding.p:.1e}"
+
+
+def _seeds(finding: Finding) -> str:
+    return f"{finding.seeds_ahead}/{finding.n_seeds}" if finding.n_seeds else DASH
+
+
+def _times(means: tuple[float | None, float | None]) -> str:
+    better, worse = means
+    return DASH if better is None or not worse else f"{better / worse:.1f} times"
+
+
+def _verdict(judgement: Judgement) -> str:
+    if judgement.verdict == "holds" and judgement.claim.kind == "ratio":
+        return "holds (direction)"
+    if judgement.verdict != "provisional":
+        return judgement.verdict
+    if len(judgement.findings) == 1:
+        return _provisional(judgement.findings[0])
+    ahead = sum((finding.difference or 0) > 0 for finding in judgement.findings)
+    return f"provisional: {ahead} of {len(judgement.findings)} ahead"
+
+
+def _provisional(finding: Finding) -> str:
+    difference = finding.difference or 0
+    return f"provisional: {'ahead' if difference > 0 else 'behind' if difference < 0 else 'level'}"
+
+
+def ledger_caption(ledger: Ledger) -> list[str]:
+    """What the ledger says beneath: what the results are, the rule, the tests, and which readings are ours."""
+    board = ledger.board
+    track = board.track
+    return [
+        *provisional_warning(board),
+        *_judged(ledger),
+        f"Track {track.name}, version {track.version}; {seeds_line(board)}.",
+        data_line(board),
+        "Where a claim has several statements, the numbers are those of the one that decides: the first kind of "
+        "fails, not run, provisional, not significant and holds that occurs, and in it the smallest difference. "
+        "hold: how many of its statements do. A stated size is shown beside ours, the ratio of the two means; only "
+        "the direction is judged. Ours: means over the seeds that both rows have.",
+        "Paper: the numbers it prints, or for how many statements of the claim they stand in the claimed order.",
+        *(f"Our reading. {one.claim.says}: {one.claim.note}" for one in ledger.judgements if one.claim.note),
+        *mixed_warning(board),
+    ]
+
+
+def short_ledger_caption(ledger: Ledger) -> list[str]:
+    """What the terminal shows, and where the rest is."""
+    return [*provisional_warning(ledger.board), *_judged(ledger), *mixed_warning(ledger.board), "claims.md says more."]
+
+
+def _judged(ledger: Ledger) -> list[str]:
+    """The count, the rule and the tests."""
+    board = ledger.board
+    found = ", ".join(f"{verdict}: {n}" for verdict, n in counts(ledger.judgements).items())
+    unit = "test items for search and users for recommendation" if board.unit == "case" else "seeds"
+    family = sorted({column.tests.m for column in board.columns})
+    carried = "" if comparable(board) else " The data are not the paper's: a verdict says whether a claim carries over."
+    return [
+        f"{len(ledger.judgements)} claims of arXiv 2508.10478, {board.split} split. {found}.{carried}",
+        RULE,
+        f"Tests: two-sided paired Student's t-tests at alpha = {board.track.evaluation.alpha:g}, paired over {unit}, "
+        f"Bonferroni-corrected over m = {' or '.join(map(str, family))} pairs of rows in a column: all rows with "
+        "results, in the paper or not.",
+    ]
+
+
+def ledger_json(ledger: Ledger) -> list[dict[str, Any]]:
+    """Every claim with every statement, as JSON values."""
+    return [
+        {
+            "id": judgement.claim.id,
+            "where": judgement.claim.where,
+            "quote": judgement.claim.quote,
+            "says": judgement.claim.says,
+            "kind": judgement.claim.kind,
+            "marked_significant_in_print": judgement.claim.significant,
+            "stated": judgement.claim.stated,
+            "note": judgement.claim.note,
+            "borne_out_in_print": judgement.borne_out_in_print,
+            "verdict": judgement.verdict,
+            "statements": [_finding_json(finding) for finding in judgement.findings],
+        }
+        for judgement in ledger.judgements
+    ]
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    said = finding.statement
+    return {
+        "task": said.task,
+        "group": said.group,
+        "better": said.better,
+        "worse": said.worse,
+        "printed": finding.printed,
+        "means": [ten_digits(mean) for mean in finding.means],
+        "difference": ten_digits(finding.difference),
+        "corrected_p": ten_digits(finding.p),
+        "seeds_ahead": finding.seeds_ahead,
+        "seeds_behind": finding.seeds_behind,
+        "common_seeds": finding.n_seeds,
+        "m": finding.m,
+        "verdict": finding.verdict,
+    }

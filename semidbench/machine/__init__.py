@@ -1,0 +1,1 @@
+"""This machine: devices, memory, arithmetic, and programs beside this one."""

@@ -1,7 +1,0 @@
-"""All leaderboards as one HTML page that needs no network."""
-
-from __future__ import annotations
-
-from semidbench.page.render import render_page
-
-__all__ = ["render_page"]

@@ -1,0 +1,1 @@
+"""Before a run: what it will cost (`plan`), and what its IDs are like (`inspection`)."""

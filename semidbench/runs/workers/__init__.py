@@ -1,0 +1,1 @@
+"""Cells side by side, in processes of their own."""

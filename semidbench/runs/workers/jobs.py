@@ -1,0 +1,113 @@
+"""What can run side by side: cells, and the embeddings that several of them share.
+
+Cells of a seed build on the same embeddings. As jobs of their own, which come first, those are computed once, and no
+cell waits for another's. Text encodings are no jobs: embedders that begin together wait while one of them encodes a
+list that is not in the store, and each process fits LSA for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from semidbench.methods.resolved import ResolvedMethod, ResolvedScheme
+from semidbench.runs.cell import cell_label, is_finished
+from semidbench.runs.scheme_stages import embedding_stage
+from semidbench.runs.session import Bench
+from semidbench.store.stages import Unfinished, key_hash
+
+Kind = Literal["embedder", "scheme", "ranker"]
+_ORDER: tuple[Kind, ...] = ("embedder", "scheme", "ranker")  # what others wait for first, the shortest last
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one process does in one go.
+
+    Attributes:
+        kind: an embedder's stage, or the cell of a scheme or a ranker.
+        row: the scheme's or ranker's name; of an embedder, the first scheme that uses it.
+        seed: of the cell.
+        embedder: place among `embedders_of` that scheme, None for a cell.
+        what: the same work in another seed has the same.
+        key: no other job of the run has it.
+        needs: keys of the jobs that come before.
+        kept: a cell whose stages are all in the store.
+    """
+
+    kind: Kind
+    row: str
+    seed: int
+    embedder: int | None
+    what: str
+    key: str
+    needs: frozenset[str] = frozenset()
+    kept: bool = False
+
+    @property
+    def label(self) -> str:
+        """For the user."""
+        return cell_label(self.what, self.seed)
+
+
+def plan_jobs(
+    bench: Bench, schemes: Sequence[ResolvedScheme], rankers: Sequence[ResolvedMethod], seeds: int
+) -> tuple[Job, ...]:
+    """The jobs of a run: every cell, and each embedding that is not in the store yet once.
+
+    Raises:
+        UserError: something in the store is damaged.
+    """
+    jobs: dict[str, Job] = {}
+    for seed in range(seeds):
+        for scheme in schemes:
+            kept, label = is_finished(bench, scheme, seed), cell_label(scheme.name, seed)
+            needs = frozenset() if kept else _embeddings(bench, scheme, seed, jobs)
+            jobs[label] = Job("scheme", scheme.name, seed, None, scheme.name, label, needs, kept)
+        for ranker in rankers:
+            kept, label = is_finished(bench, ranker, seed), cell_label(ranker.name, seed)
+            jobs[label] = Job("ranker", ranker.name, seed, None, ranker.name, label, kept=kept)
+    return tuple(jobs.values())
+
+
+def embedders_of(scheme: ResolvedScheme) -> tuple[ResolvedMethod, ...]:
+    """A scheme's embedders and those that they build on, each behind what it builds on."""
+    return tuple(each for method in scheme.embedders for each in method.with_below())
+
+
+def next_job(waiting: Sequence[Job], done: Collection[str], seconds: Mapping[str, float]) -> Job | None:
+    """The job to begin now, None while all wait for others.
+
+    One seed after the other; in each, embeddings first and rankers last; of these, the longest first.
+
+    Args:
+        done: keys of finished jobs.
+        seconds: by `what`, how long it took in another seed, as far as known.
+    """
+    ready = [job for job in waiting if job.needs <= set(done)]
+    return min(ready, key=lambda job: (job.seed, _ORDER.index(job.kind), -seconds.get(job.what, 0.0)), default=None)
+
+
+def _embeddings(bench: Bench, scheme: ResolvedScheme, seed: int, jobs: dict[str, Job]) -> frozenset[str]:
+    """Keys of the jobs that a scheme's cell waits for; those are added."""
+    needs = set()
+    for place, method in enumerate(embedders_of(scheme)):
+        key = _key(method, seed)
+        if key not in jobs:
+            try:
+                embedding_stage(bench.looking(), method, seed)
+                continue
+            except Unfinished:
+                below = frozenset(_key(other, seed) for other in method.builds_on) & jobs.keys()
+                jobs[key] = Job("embedder", scheme.name, seed, place, f"embedder {method.name}", key, below)
+        needs.add(key)
+    return frozenset(needs)
+
+
+def _key(method: ResolvedMethod, seed: int) -> str:
+    return key_hash({"seed": seed, "embedder": _identity(method)})
+
+
+def _identity(method: ResolvedMethod) -> dict[str, Any]:
+    return {**method.as_key(), "builds_on": [_identity(other) for other in method.builds_on]}

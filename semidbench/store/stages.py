@@ -1,0 +1,172 @@
+"""Stage outputs under a hash of everything that determines them, each written at once or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock
+
+from semidbench.errors import UserError
+from semidbench.machine.identity import Machine, this_machine
+from semidbench.machine.memory import peak_mib, reset_peak
+
+FORMAT = 2
+CACHE_VARIABLE = "SEMIDBENCH_CACHE"
+_META = "stage.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A finished stage.
+
+    Attributes:
+        folder: holds its output.
+        key: its hash; the keys of later stages contain it.
+        seconds: wall-clock time it took when it was computed; a plugin's stage without the start of its process, and
+            without the text encoder.
+        peak_mib: peak resident memory of the process that computed it; a plugin's, if that did.
+        machine: where it was computed.
+        computed: whether this call computed it.
+    """
+
+    folder: Path
+    key: str
+    seconds: float
+    peak_mib: float
+    machine: Machine
+    computed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a stage's work took that was done in another process."""
+
+    seconds: float
+    peak_mib: float
+
+
+Make = Callable[[Path], Spent | None]  # writes a stage's output into the folder
+
+
+class RunStage(Protocol):
+    """What `run_stage` and `find_stage` are to a cell."""
+
+    def __call__(self, store: Path, name: str, inputs: Mapping[str, Any], make: Make, /) -> Stage: ...
+
+
+class Unfinished(Exception):
+    """The store does not hold a stage that was looked for."""
+
+
+def default_store() -> Path:
+    """`$SEMIDBENCH_CACHE`, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get(CACHE_VARIABLE) or user_cache_path("semidbench"))
+
+
+def key_hash(inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of the inputs as canonical JSON."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> Stage:
+    """The stage's output, computed by `make(folder)` unless the store has it.
+
+    Two processes that want the same stage compute it once: the second waits for the first. A stage
+    that fails or is killed leaves nothing that a later run would take for its output.
+
+    Args:
+        name: of the stage, e.g. "generator".
+        inputs: all that determines the output, JSON values only.
+        make: writes the output into the empty folder it is given. What it says that the work took is the stage's
+            time and memory; if it says nothing, both are this process's.
+
+    Raises:
+        UserError: the store cannot be written, or was written by another version of its format.
+    """
+    key = _key(name, inputs)
+    final, unfinished = store / name / key, store / "unfinished" / f"{name}-{key}"
+    if (found := _read(final, key)) is not None:
+        return found
+    try:
+        for folder in (final.parent, unfinished.parent, store / "locks"):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the cache {store}: {error.strerror}. Free it, or name another folder with --cache"
+        ) from error
+    with FileLock(store / "locks" / f"{key}.lock"):
+        if (found := _read(final, key)) is not None:
+            return found
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+        unfinished.mkdir()
+        try:
+            reset_peak()
+            began = time.perf_counter()
+            spent = make(unfinished) or Spent(time.perf_counter() - began, peak_mib())
+            meta: dict[str, Any] = {
+                "format": FORMAT,
+                "stage": name,
+                "inputs": inputs,
+                "seconds": round(spent.seconds, 3),
+                "peak_mib": round(spent.peak_mib, 1),
+                "machine": this_machine().as_key(),
+                "bytes": _sizes(unfinished),
+            }
+            (unfinished / _META).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", "utf-8")
+            unfinished.rename(final)
+        except OSError as error:
+            raise UserError(f"stage {name} failed on a file: {error}. Nothing of it is kept in {store}") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return Stage(final, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=True)
+
+
+def find_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> Stage:
+    """As `run_stage`, but computes nothing.
+
+    Raises:
+        Unfinished: the store does not hold it.
+        UserError: what it holds is damaged.
+    """
+    key = _key(name, inputs)
+    if (found := _read(store / name / key, key)) is None:
+        raise Unfinished(name)
+    return found
+
+
+def _key(name: str, inputs: Mapping[str, Any]) -> str:
+    return key_hash({"format": FORMAT, "stage": name, "inputs": inputs})
+
+
+def _read(folder: Path, key: str) -> Stage | None:
+    try:
+        meta = json.loads((folder / _META).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cached stage {folder} cannot be read: {error}. Delete that folder and run again") from error
+    try:
+        stage = Stage(folder, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=False)
+        whole = meta["bytes"] == _sizes(folder)
+    except (TypeError, KeyError, OSError):
+        whole = False
+    if not whole:
+        raise UserError(f"cached stage {folder} is damaged. Delete that folder and run again")
+    return stage
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file of a stage but its own record: what a cut copy or a full disk would change."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / _META)
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}

@@ -1,0 +1,181 @@
+"""One result held against itself, its placements and its track: what numbers that were made by a run cannot be.
+
+Each check gives sentences about what is wrong, none where all is well. Form, hashes and metrics were
+checked before (`results.cell_result`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from semidbench.api import TASKS, Task
+from semidbench.errors import UserError
+from semidbench.exchange.imported_ids import imported_part
+from semidbench.methods.contracts import MAX_LEVELS
+from semidbench.methods.scheme import Method, by_place, parse_method, parse_scheme
+from semidbench.results.cases import Cases
+from semidbench.results.cell_result import CellResult, protocol_sha256
+from semidbench.submissions.provenance_checks import provenance_problems
+from semidbench.submissions.score_checks import score_problems
+from semidbench.tracks.track import Track
+
+
+def cell_problems(cell: CellResult, cases: Mapping[Task, Cases], track: Track) -> list[str]:
+    """All that is wrong with a result, one sentence each; its metrics are counted where nothing else is."""
+    wrong = [
+        *_protocol_problems(cell, track),
+        *provenance_problems(cell),
+        *_name_problems(cell, track),
+        *_id_problems(cell),
+        *(f"{task}: {what}" for task in TASKS for what in _placement_problems(cell, task, cases[task], track)),
+    ]
+    return wrong or list(score_problems(cell, cases))
+
+
+def _protocol_problems(cell: CellResult, track: Track) -> Iterator[str]:
+    found, wanted = f"{cell.track.name} version {cell.track.version}", f"{track.name} version {track.version}"
+    if found != wanted:
+        yield f"it is of track {found}, and this one is {wanted}"
+    elif cell.track.protocol_sha256 != protocol_sha256(track):
+        yield f"it was made with other protocol numbers than {wanted} has"
+    if cell.split != "test":
+        yield f"it is of the {cell.split} split; tables that are kept are of the test split"
+    if cell.environment.threads != track.threads:
+        yield f"it ran with {cell.environment.threads} threads, not the track's {track.threads}"
+    rule = track.evaluation
+    for task in TASKS:
+        for metrics in cell.metrics[task].values():
+            if set(metrics.recall) != set(rule.recall_at) or set(metrics.ndcg) != set(rule.ndcg_at):
+                yield f"{task}: its cut-offs are not the track's R@{rule.recall_at} and NDCG@{rule.ndcg_at}"
+                break
+
+
+def methods_of(cell: CellResult) -> dict[str, Method]:
+    """A row's methods by their place in its name, as results record options: `embedder`, `embedder 0`, `ranker`, ...
+
+    Raises:
+        UserError: the name cannot be read.
+    """
+    if cell.kind == "ranker":
+        return {"ranker": parse_method(cell.name, cell.name)}
+    scheme = parse_scheme(cell.name)
+    return by_place(scheme.embedders, scheme.quantizer, scheme.layout)
+
+
+def canonical(row: str) -> str:
+    """The one way to write a row's name: a scheme if it has slashes, else a ranker.
+
+    Raises:
+        UserError: the name cannot be read.
+    """
+    return str(parse_scheme(row) if re.search(r"/(?![^\[]*\])", row) else parse_method(row, row))
+
+
+def _name_problems(cell: CellResult, track: Track) -> Iterator[str]:
+    """The name is the one way to write this row, and the recorded options follow from it and the track."""
+    try:
+        parts = methods_of(cell)
+        written = str(parse_scheme(cell.name) if cell.kind == "scheme" else parts["ranker"])
+    except UserError as error:
+        yield f"its name is none of a {cell.kind}: {error}"
+        return
+    imported = imported_part(cell.name) if cell.kind == "scheme" else None
+    if imported and not (cell.id_table_sha256 or "").startswith(imported[1]):
+        yield f"it ran with other IDs ({cell.id_table_sha256}) than those of sha256 {imported[1]} that its name says"
+    if written != cell.name:
+        yield f"its name is written {written!r}, not {cell.name!r}"
+    above = {part.partition(" > ")[0] for part in cell.options}
+    if above != set(parts):
+        yield f"it records the options of {', '.join(sorted(above)) or 'nothing'}, and its name has {', '.join(parts)}"
+        return
+    for part, recorded in cell.options.items():
+        *_, last = part.split(" > ")
+        method = parts.get(part, Method(last))  # one that an embedder builds on has no brackets
+        kind = f"{part.split()[0]}s"
+        asked = getattr(track.methods, kind).get(method.name, {}) | dict(method.options)
+        held = recorded if isinstance(recorded, dict) else {}
+        for name, value in sorted(asked.items()):
+            if name not in held or not _means(value, held[name]):
+                seen = repr(held[name]) if name in held else "nothing"
+                yield f"option {name} of the {part} is {value} by the row's name or the track, and {seen} is recorded"
+
+
+def _means(asked: Any, recorded: Any) -> bool:
+    """Whether an option's value, from a track file or from a scheme's brackets, is read as the recorded one."""
+    if isinstance(recorded, bool | int | float | str):
+        try:
+            return bool(TypeAdapter(type(recorded)).validate_python(asked) == recorded)
+        except ValidationError:
+            return False
+    return str(asked).lower() == "none" if recorded is None else True  # a list has as many spellings as plugins
+
+
+def _id_problems(cell: CellResult) -> Iterator[str]:
+    """What `ids` says twice must agree."""
+    items = cell.dataset.items
+    for task, use in (cell.ids or {}).items():
+        if not 1 <= len(use.levels) <= MAX_LEVELS:
+            yield f"ids.{task} has {len(use.levels)} levels, and an ID has 1 to {MAX_LEVELS}"
+            continue
+        sizes = {level.slot: level.size for level in use.levels}
+        expected = {
+            "possible": math.prod(level.size for level in use.levels),
+            "tokens": sum(sizes.values()),
+            "load": items / use.possible,
+            "mean_items": items / use.distinct,
+        }
+        for name, value in expected.items():
+            if not math.isclose(getattr(use, name), value, rel_tol=1e-9):
+                yield f"ids.{task}.{name} is {getattr(use, name)}, and {value} follows from the rest of it"
+        for at, level in enumerate(use.levels):
+            if not (level.used <= min(level.size, items) and level.perplexity <= level.used * (1 + 1e-9)):
+                shown = f"{level.used} codes used of {level.size}, perplexity {level.perplexity}"
+                yield f"ids.{task}.levels.{at} says {shown}"
+        collided = items - use.distinct
+        if not (use.distinct <= min(items, use.possible) and (collided > 0) < use.max_items <= collided + 1):
+            yield f"ids.{task} says {use.distinct} IDs of up to {use.max_items} items for {items} items"
+        if (use.colliding > 0) != (collided > 0) or use.colliding * items > 2 * collided * (1 + 1e-9):
+            yield f"ids.{task}.colliding is {use.colliding}, with {use.distinct} IDs for {items} items"
+
+
+def _placement_problems(cell: CellResult, task: Task, cases: Cases, track: Track) -> Iterator[str]:
+    """Ranks, sizes and counts that no list of this catalogue has."""
+    data, p = cell.dataset, cases.placements
+    wanted, of = (data.test_queries, "queries") if task == "search" else (data.test_users, "users")
+    if len(cases) != wanted:
+        yield f"it has {len(cases):,} test cases, and the data has {wanted:,} test {of}"
+    units = data.items if task == "search" else data.users
+    if (cases.units >= units).any():
+        yield f"a case is of {'item' if task == 'search' else 'user'} {cases.units.max()}, and there are {units:,}"
+    if task == "rec" and len(np.unique(cases.units)) != len(cases):
+        yield "a user has more than one test case"
+    last = p.start.astype(np.int64) + p.size - 1  # rank of the last item that is tied with the target
+    rules = {
+        "a rank without a group of items, or a group without a rank": (p.start > 0) != (p.size > 0),
+        f"a target among items that rank beyond the {data.items:,} of the catalogue": last > data.items,
+        "a target beyond the end of its list": last > p.n_items,
+        f"a list of more items than the {data.items:,} of the catalogue": p.n_items > data.items,
+    }
+    if cell.kind == "ranker" or cell.ids is None:
+        rules["an ID in the list of a ranker, which has none"] = (p.id_rank > 0) | (p.n_ids > 0)
+        rules["a list that is not the whole catalogue"] = p.n_items != data.items
+        rules["a target without a rank"] = p.start == 0
+    else:
+        use = cell.ids[task]
+        rules["a ranked ID without a ranked target, or the reverse"] = (p.id_rank > 0) != (p.start > 0)
+        rules["an ID beyond the end of its list"] = p.id_rank > p.n_ids
+        rules["a target before its ID: each ID ahead holds an item or more"] = p.start < p.id_rank
+        rules["more IDs in a list than items"] = p.n_ids > p.n_items
+        rules[f"more IDs in a list than {track.decoding.beams} beams or {use.distinct} IDs"] = p.n_ids > min(
+            track.decoding.beams, use.distinct
+        )
+        rules[f"more items to an ID than {use.max_items}"] = p.size > use.max_items
+    for what, broken in rules.items():
+        if broken.any():
+            yield f"{what} (case {int(broken.argmax())}; {int(broken.sum()):,} such cases)"

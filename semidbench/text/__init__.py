@@ -1,0 +1,1 @@
+"""Text: the track's frozen encoder, pretrained models, and the generator's tokenizer."""

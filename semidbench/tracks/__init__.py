@@ -1,0 +1,1 @@
+"""Tracks: every number of the protocol, as validated TOML beside these modules."""

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import T5Config, T5ForConditionalGeneration
+
+from semidbench.generator import training
+from semidbench.generator.examples import IGNORED, TokenRows
+from semidbench.generator.model import add_tokens
+from semidbench.generator.t5_loss import Block, Prompts, SummedLoss, _norm
+from semidbench.generator.training import packed
+from semidbench.machine.onednn import use_onednn
+
+VOCABULARY = 50
+
+
+def t5(feed_forward: str, dropout: float, tied: bool) -> T5ForConditionalGeneration:
+    config = T5Config(
+        vocab_size=VOCABULARY - 6,
+        d_model=24,
+        d_kv=12,  # heads * d_kv is not d_model, as in flan-t5-small
+        d_ff=40,
+        num_layers=2,
+        num_decoder_layers=3,
+        num_heads=3,
+        feed_forward_proj=feed_forward,
+        dropout_rate=dropout,
+        decoder_start_token_id=0,
+        relative_attention_num_buckets=8,
+        relative_attention_max_distance=16,
+    )
+    config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    model = T5ForConditionalGeneration(config)
+    use_onednn(model)
+    if not tied:
+        model.lm_head = torch.nn.Linear(24, VOCABULARY - 6, bias=False)
+        model.config.scale_decoder_outputs = False
+    add_tokens(model, 6, seed=0)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "layer_norm" in name:  # all one at first
+                weight.add_(0.3 * torch.randn_like(weight))
+    return model.train()
+
+
+def prompts_of(tokens: torch.Tensor, mask: torch.Tensor) -> Prompts:
+    """In one block, with all padding."""
+    return Prompts(tokens.flatten(), (Block(*tokens.shape, None if mask.all() else mask),))
+
+
+def batch(lengths: list[int], labels: int, ignored: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(1)
+    mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
+    tokens = np.where(mask, rng.integers(2, VOCABULARY, mask.shape), 0)
+    targets = rng.integers(2, VOCABULARY, (len(lengths), labels))
+    if ignored:
+        targets[::2, 1:] = IGNORED
+    return torch.from_numpy(tokens), torch.from_numpy(mask.astype(np.int64)), torch.from_numpy(targets)
+
+
+@pytest.mark.parametrize("feed_forward", ["relu", "gated-gelu"])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("lengths", [[7, 7, 7, 7], [3, 9, 20, 1]])
+@pytest.mark.parametrize(("labels", "ignored"), [(1, False), (2, False), (4, True)])
+def test_loss_and_every_gradient_are_transformers_own(
+    feed_forward: str, dropout: float, tied: bool, lengths: list[int], labels: int, ignored: bool
+) -> None:
+    model = t5(feed_forward, dropout, tied)
+    tokens, mask, targets = batch(lengths, labels, ignored)
+    count = (targets != IGNORED).sum()
+
+    torch.manual_seed(7)  # the same numbers decide the same dropout
+    expected = model(input_ids=tokens, attention_mask=mask, labels=targets).loss
+    expected.backward()
+    theirs = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    torch.manual_seed(7)
+    loss = SummedLoss(model)(prompts_of(tokens, mask), targets) / count
+    loss.backward()
+
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+    largest = max(gradient.abs().max() for gradient in theirs.values())
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(weight.grad, theirs[name], atol=1e-5 * float(largest), rtol=1e-5, msg=name)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(1, 20), st.sampled_from([1, 100, 2**62]))
+def test_prompts_without_padding_give_the_same_loss_and_gradients(
+    lengths: list[int], multiple: int, alone: int
+) -> None:
+    model = t5("gated-gelu", 0.0, tied=False)
+    tokens, mask, targets = batch(sorted(lengths), 2, ignored=False)
+    rows = TokenRows(tokens[mask == 1].numpy().astype(np.int32), np.concatenate([[0], np.cumsum(sorted(lengths))]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_ROWS", multiple)
+        patch.setattr(training, "_STEP", 3)
+        patch.setitem(training._BLOCK, "cpu", alone)
+        without = packed(rows, np.arange(len(lengths)), "cpu")
+    assert sum(lengths) <= len(without.tokens) < sum(lengths) + multiple
+    seen = []
+    for prompts in (prompts_of(tokens, mask), without):
+        model.zero_grad()
+        loss = SummedLoss(model)(prompts, targets)
+        loss.backward()
+        seen.append([loss.detach(), *(weight.grad for weight in model.parameters())])
+    largest = max(float(each.abs().max()) for each in seen[0])
+    for whole, other in zip(*seen, strict=True):
+        torch.testing.assert_close(other, whole, atol=1e-5 * largest, rtol=1e-4)
+
+
+def test_evaluation_drops_nothing_out() -> None:
+    model = t5("relu", 0.5, tied=False).eval()
+    tokens, mask, targets = batch([5, 8], 2, ignored=False)
+    with torch.no_grad():
+        loss = SummedLoss(model)(prompts_of(tokens, mask), targets) / 4
+        expected = model(input_ids=tokens, attention_mask=mask, labels=targets).loss
+    torch.testing.assert_close(loss, expected)
+
+
+def test_labels_that_are_all_ignored_give_no_gradient_and_no_nan() -> None:
+    model = t5("relu", 0.0, tied=False)
+    tokens, mask, targets = batch([5, 8], 2, ignored=False)
+    loss = SummedLoss(model)(prompts_of(tokens, mask), torch.full_like(targets, IGNORED))
+    loss.backward()
+    assert loss.item() == 0
+    assert all(torch.count_nonzero(weight.grad) == 0 for weight in model.parameters())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 6), st.floats(-3, 3), st.integers(0, 1000))
+def test_the_norm_s_gradient_is_autograd_s(width: int, rows: int, scale: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    hidden, weight, above = (
+        torch.randn(shape, generator=generator, dtype=torch.float64) * 10**scale
+        for shape in ((2, rows, width), (width,), (2, rows, width))
+    )
+    layer = torch.nn.Module()
+    layer.weight, layer.variance_epsilon = torch.nn.Parameter(weight), 1e-6
+    ours, plain = hidden.clone().requires_grad_(), hidden.clone().requires_grad_()
+    normed = _norm(layer, ours)
+    expected = layer.weight * (plain * torch.rsqrt(plain.pow(2).mean(-1, keepdim=True) + 1e-6))
+    torch.testing.assert_close(normed, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(normed, (ours, layer.weight), above),
+        torch.autograd.grad(expected, (plain, layer.weight), above),
+    )

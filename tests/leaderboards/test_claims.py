@@ -1,0 +1,202 @@
+"""The claims ledger on synthetic results whose winners are known."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semidbench.leaderboards.board import leaderboard
+from semidbench.leaderboards.claims.compare import to_markdown
+from semidbench.leaderboards.claims.judge import Finding, Judgement, Ledger, Verdict, counts, judge
+from semidbench.leaderboards.claims.ledger import (
+    claims_grid,
+    ledger_caption,
+    ledger_json,
+    short_ledger_caption,
+    statements_grid,
+)
+from semidbench.published import claims
+from semidbench.published.statements import Statement
+from tests.facts import FACTS
+from tests.leaderboards.test_leaderboard import CONTENT, REC, SEARCH, environment_of, write
+
+CONCAT, SVD = "fused-concat/rq-kmeans/shared", "fused-svd/rq-kmeans/shared"
+SKILLS = {CONTENT: (0.3, 0.3), SEARCH: (0.6, 0.0), REC: (0.0, 0.6), SVD: (0.6, 0.45), CONCAT: (0.6, 0.0)}
+
+
+def ledger_of(out: Path, seeds: int, names: tuple[str, ...] = tuple(SKILLS)) -> Ledger:
+    for name in (*names, "-/-/random"):
+        for seed in range(seeds):
+            write(out, name, seed, *SKILLS.get(name, (0.0, 0.0)))
+    return judge(leaderboard("smoke", out))
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    return ledger_of(tmp_path_factory.mktemp("out"), 3)
+
+
+def of(ledger: Ledger, id: str) -> Judgement:
+    return next(one for one in ledger.judgements if one.claim.id == id)
+
+
+def test_every_claim_is_judged(ledger: Ledger) -> None:
+    assert [one.claim.id for one in ledger.judgements] == [claim.id for claim in claims().claims]
+    assert {one.claim.id: one.verdict for one in ledger.judgements if one.verdict != "not run"} == {
+        "search-over-content-on-search": "holds",
+        "search-over-rec-on-search": "holds",
+        "rec-over-content-on-rec": "holds",
+        "rec-over-search-on-rec": "holds",
+        "fine-tuning-costs-the-other-task": "holds",
+        "trade-off": "holds",
+        "search-boost": "holds",
+        "search-cost": "holds",
+        "boost-and-cost": "holds",
+        "rec-flips-it": "holds",
+        "best-on-torso": "fails",  # one of its statements does, whatever has not been run
+        "second-on-torso": "fails",
+        "torso-search-over-rec": "fails",
+        "head-rec-over-search": "holds",
+        "svd-over-concat-on-rec": "holds",
+        "concat-over-svd-on-search": "not significant",
+    }
+    assert sum(counts(ledger.judgements).values()) == len(ledger.judgements)
+
+
+def test_numbers_are_those_of_the_leaderboard(ledger: Ledger) -> None:
+    board = ledger.board
+    rows = [row.name for row in board.rows]
+    m = len(rows) * (len(rows) - 1) // 2
+    for finding in ledger.findings:
+        said = finding.statement
+        if finding.verdict == "not run":
+            assert said.better not in rows or said.worse not in rows
+            assert finding.difference is None
+            continue
+        column = next(one for one in board.columns if (one.task, one.group) == (said.task, said.group))
+        a, b = rows.index(said.better), rows.index(said.worse)
+        tests = column.tests
+        assert finding.m == tests.m == m  # the whole board, the random row too
+        assert (finding.p, finding.difference) == (tests.p[a, b], tests.difference[a, b])
+        assert (finding.seeds_ahead, finding.seeds_behind) == (tests.seeds_ahead[a, b], tests.seeds_ahead[b, a])
+        assert (finding.verdict == "holds") == tests.holds(a, b)
+        assert (finding.verdict == "fails") == tests.holds(b, a)
+        assert finding.means == (board.rows[a].mean(column.key), board.rows[b].mean(column.key))
+
+
+def test_means_are_over_the_seeds_that_both_rows_have(tmp_path: Path) -> None:
+    for seed in range(3):
+        write(tmp_path, SEARCH, seed, 0.1 + 0.3 * seed, 0.0)
+    for seed in range(1, 4):
+        write(tmp_path, CONTENT, seed, 0.2, 0.0)
+    ledger = judge(leaderboard("smoke", tmp_path))
+    (finding,) = of(ledger, "search-over-content-on-search").findings
+    rows = {row.name: row for row in ledger.board.rows}
+    key = ("search", "all", "R@30")
+    search, content = (rows[name].values[key] for name in (SEARCH, CONTENT))
+    assert finding.n_seeds == 2
+    assert finding.means == pytest.approx((np.mean(search[1:]), np.mean(content[:2])))
+    assert finding.means[0] != pytest.approx(rows[SEARCH].mean(key))
+    assert finding.difference == pytest.approx(finding.means[0] - finding.means[1])
+    alone = of(ledger, "search-over-rec-on-search").findings[0]
+    assert (alone.means, alone.verdict) == ((rows[SEARCH].mean(key), None), "not run")
+    text = " ".join(ledger_caption(ledger))
+    assert f"rows differ in their seeds: 1, 2, 3 for {CONTENT}; 0, 1, 2 for {SEARCH}" in text
+
+
+def test_with_one_seed_nothing_holds(tmp_path: Path) -> None:
+    ledger = ledger_of(tmp_path, 1)
+    assert {one.verdict for one in ledger.judgements} == {"provisional", "not run"}
+    assert ledger_caption(ledger)[0].startswith("Provisional:")
+    lines = {row[0].text: row[-1].text for row in claims_grid(ledger).rows}
+    assert lines["Search-based IDs beat content-based ones on search"] == "provisional: ahead"
+    assert lines["On torso items, search-based IDs beat recommendation-based ones"] == "provisional: behind"
+    assert lines["Each task-specific ID wins its own task and loses the other's"] == "provisional: 2 of 2 ahead"
+
+
+def test_significant_but_ahead_in_too_few_seeds_does_not_hold(tmp_path: Path) -> None:
+    for seed, skill in enumerate((0.9, 0.9, 0.0, 0.0)):
+        write(tmp_path, SEARCH, seed, skill, 0.0)
+        write(tmp_path, CONTENT, seed, 0.2, 0.0)
+    (finding,) = of(judge(leaderboard("smoke", tmp_path)), "search-over-content-on-search").findings
+    assert finding.p is not None
+    assert finding.p < 0.05
+    assert (finding.seeds_ahead, finding.seeds_behind, finding.verdict) == (2, 2, "not significant")
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations(("fails", "not run", "provisional", "not significant", "holds"), 2))
+)
+def test_a_conjunction_is_as_weak_as_its_weakest(order: tuple[Verdict, Verdict]) -> None:
+    rank = ("fails", "not run", "provisional", "not significant", "holds")
+    claim = next(claim for claim in claims().claims if claim.id == "trade-off")
+    statement = Statement(SEARCH, REC, "search", "all")
+    findings = tuple(
+        Finding(statement, ("0.072", "0.004"), (0.2, 0.1), 0.1 + i, 0.01, 3, 0, 3, 6, verdict)
+        for i, verdict in enumerate(order)
+    )
+    judgement = Judgement(claim, findings)
+    assert judgement.verdict == min(order, key=rank.index)
+    assert judgement.weakest.verdict == judgement.verdict
+    assert judgement.n_hold == order.count("holds")
+
+
+def test_the_ledger_shows_the_size_that_the_paper_states_beside_ours(ledger: Ledger) -> None:
+    line = next(row for row in claims_grid(ledger).rows if "about 5 times" in row[0].text)
+    (finding,) = of(ledger, "search-boost").findings
+    ours, theirs = finding.means
+    assert ours is not None
+    assert theirs
+    assert line[2].text == "0.072 > 0.013 (5.5 times)"
+    assert line[3].text == f"{finding.difference:+.3f} ({ours / theirs:.1f} times)"
+    verdicts = {
+        one.claim.id: row[-1].text for one, row in zip(ledger.judgements, claims_grid(ledger).rows, strict=True)
+    }
+    assert verdicts["search-boost"] == verdicts["search-cost"] == "holds (direction)"  # the size is not judged
+    assert verdicts["search-over-content-on-search"] == "holds"
+    contradicted = next(row for row in claims_grid(ledger).rows if "Separate and Prefix-share" in row[0].text)
+    assert contradicted[2].text == "6 of 6 in order"
+    assert "4 of 6 in order" in [row[2].text for row in claims_grid(ledger).rows]
+    assert "1 of 2 in order" in [row[2].text for row in claims_grid(ledger).rows]
+
+
+def test_grids_and_json_hold_every_claim_and_statement(ledger: Ledger) -> None:
+    said = claims()
+    distinct = {statement for claim in said.claims for statement in said.statements(claim)}
+    assert len(statements_grid(ledger).rows) == len(distinct) == len(ledger.findings)
+    raw = json.loads(json.dumps(ledger_json(ledger), allow_nan=False))
+    assert [len(one["statements"]) for one in raw] == [len(list(said.statements(claim))) for claim in said.claims]
+    assert raw[0]["verdict"] == "holds"
+    assert raw[0]["statements"][0]["corrected_p"] == pytest.approx(ledger.judgements[0].findings[0].p, rel=1e-9)
+    text = " ".join(ledger_caption(ledger))
+    assert f"m = {ledger.findings[0].m} pairs of rows" in text
+    assert "every row has the seeds 0, 1, 2." in text
+    assert f"Data {FACTS.sha256[:12]}: 30 items" in text
+    assert "calls a scheme better than itself: docs/a-a.md" in text
+    assert all(one.claim.says in to_markdown(ledger).replace("\\", "") for one in ledger.judgements)
+
+
+def test_mixed_results_are_pointed_out(ledger: Ledger, tmp_path: Path) -> None:
+    write(tmp_path, REC, 0, 0.1, 0.1, environment=environment_of(numpy="2"))
+    write(tmp_path, REC, 1, 0.1, 0.1, environment=environment_of(numpy="3"))
+    mixed = judge(leaderboard("smoke", tmp_path))
+    for caption in (ledger_caption, short_ledger_caption):
+        assert "Take care" not in " ".join(caption(ledger))
+        assert "more than one state of: the library numpy." in " ".join(caption(mixed))
+
+
+def test_a_column_without_cases_runs_no_claim_about_it(ledger: Ledger, tmp_path: Path) -> None:
+    """A board of which the head has no case: its means are None."""
+    from dataclasses import replace
+
+    rows = tuple(
+        replace(row, values={key: (None,) * 3 if key[1] == "head" else v for key, v in row.values.items()})
+        for row in ledger.board.rows
+    )
+    bare = judge(replace(ledger.board, rows=rows))
+    assert of(bare, "head-rec-over-search").verdict == "not run"
+    assert of(bare, "torso-search-over-rec").verdict == "fails"

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from semidbench.machine import onednn as module
+from semidbench.machine.onednn import Linear, linear, use_onednn
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.sampled_from(["dense", "transposed", "expanded"]),
+    st.booleans(),
+)
+def test_product_and_gradients_equal_those_of_torch(
+    shape: list[int], inner: int, outer: int, layout: str, biased: bool
+) -> None:
+    torch.manual_seed(0)
+    rows, weight = torch.randn(*shape, inner), nn.Parameter(torch.randn(outer, inner))
+    bias = nn.Parameter(torch.randn(outer)) if biased else None
+    above = torch.randn(*shape, outer)
+    if layout == "transposed":
+        rows, above = (each.transpose(0, -1).contiguous().transpose(0, -1) for each in (rows, above))
+    if layout == "expanded":  # as the gradient of a sum is
+        above = torch.ones(1).expand(above.shape)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_FEWEST_ROWS", 0)
+        for of in (linear(weight, bias), lambda rows: functional.linear(rows, weight, bias)):
+            leaf = rows.clone().requires_grad_()
+            weight.grad = None
+            if bias is not None:
+                bias.grad = None
+            product = of(leaf)
+            product.backward(above)
+            seen.append((product, leaf.grad, weight.grad, *([bias.grad] if bias is not None else [])))
+    for ours, torchs in zip(*seen, strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-4, atol=1e-4)
+
+
+def test_layers_are_exchanged_in_place_and_keep_their_parameters() -> None:
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Sequential(nn.Linear(4, 5)), nn.Linear(5, 2, bias=False))
+    before = {name: value.data_ptr() for name, value in model.state_dict().items()}
+    use_onednn(model)
+    assert [type(layer) for layer in (model[0], model[1][0], model[2])] == [Linear] * 3
+    assert {name: value.data_ptr() for name, value in model.state_dict().items()} == before
