@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from semidbench.api import Context, TrainData, Views
-from semidbench_biencoder.towers import Tuned, TunedForBoth, train_towers
+from semidbench_biencoder.options import Tuned, TunedForBoth
+from semidbench_biencoder.towers import train_towers
 
 
 class Content:

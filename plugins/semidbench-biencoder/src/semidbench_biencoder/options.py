@@ -1,4 +1,4 @@
-"""TODO."""
+"""The options of a bi-encoder, as schemes and tracks write them."""
 
 from __future__ import annotations
 

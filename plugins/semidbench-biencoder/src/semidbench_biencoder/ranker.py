@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from semidbench.api import Context, Floats, Ints, TrainData
-from semidbench_biencoder.towers import Tuned, TunedForBoth, train_towers
+from semidbench_biencoder.options import Tuned, TunedForBoth
+from semidbench_biencoder.towers import train_towers
 
 
 class Dense(Tuned):
