@@ -8,9 +8,8 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
 from semidbench.api import Ints
-from semidbench.dataset.files import load_train
 from semidbench.generator.examples import Examples, TokenRows, search_prompts, training_examples
-from semidbench.runs.shared_stages import dataset_stage
+from semidbench.runs.shared.dataset import prepare_dataset
 from semidbench.text.lsa import Lsa
 from semidbench.text.tokenizer import PAD_ID, trained_text_tokens
 from semidbench.tracks.track import ScratchGenerator, Track
@@ -24,7 +23,7 @@ def track_examples(track: Track, data: Path | None, store: Path, threads: int) -
     The IDs are residual k-means on LSA of the item texts, one for both tasks: content IDs, as a scheme would give.
     """
     assert isinstance(track.generator, ScratchGenerator), track.name
-    train = load_train(dataset_stage(track, "test", data, store).folder / "train")
+    train = prepare_dataset(track, "test", data, store).train
     prompts, texts = track.prompts, train.queries.texts
     searches = [prompts.search.replace("{query}", text) for text in texts]
     recommends = [prompts.rec.replace("{history}", "")] * len(searches)

@@ -98,16 +98,16 @@ def prepare(
     \b
     semidbench data prepare --track paper --data DIR
     """
-    from semidbench.runs.shared_stages import dataset_facts
+    from semidbench.runs.shared.dataset import prepare_dataset
     from semidbench.store.stages import default_store
 
-    stage, facts, notes = dataset_facts(_load(track), split, data, cache or default_store())
-    for note in notes:
+    dataset = prepare_dataset(_load(track), split, data, cache or default_store())
+    for note in dataset.notes:
         print(f"note: {note}")
-    for name, value in facts.items():
+    for name, value in dataset.facts.items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
         print(f"{name.replace('_', ' '):<22} {shown}")
-    print(f"{'prepared now' if stage.computed else 'was prepared before'}: {stage.folder}")
+    print(f"{'prepared now' if dataset.stage.computed else 'was prepared before'}: {dataset.stage.folder}")
 
 
 def _load(track: str) -> Track:

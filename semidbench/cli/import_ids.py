@@ -49,13 +49,13 @@ def ids(
     semidbench import ids search.json --rec rec.json --name mine --track smoke
     """
     from semidbench.exchange.imported_ids import import_ids
-    from semidbench.runs.shared_stages import dataset_facts
+    from semidbench.runs.shared.dataset import prepare_dataset
     from semidbench.store.stages import default_store
     from semidbench.tracks.track import load_track
 
     chosen = load_track(track)
-    _, facts, _ = dataset_facts(chosen, "test", data, cache or default_store())
-    done = import_ids(file, rec, name, chosen, int(facts["items"]))
+    dataset = prepare_dataset(chosen, "test", data, cache or default_store())
+    done = import_ids(file, rec, name, chosen, dataset.train.n_items)
     _show(done, chosen.name, data)
 
 

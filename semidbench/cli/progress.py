@@ -26,7 +26,7 @@ class Lines:
         self._console = console
         self._clock = clock
         self._cells = self._done = 0
-        self._began = self._told = clock()
+        self._began = self._last_line = clock()
 
     def note(self, text: str) -> None:
         self._console.print(text, style="dim", markup=False, highlight=False)
@@ -49,16 +49,16 @@ class Lines:
         self._done += 1
         spent = self._clock() - self._began
         left = spent / self._done * (self._cells - self._done)
-        self._tell(f"[{self._done}/{self._cells}] {label}: {summary} ({spent:.0f} s so far, about {left:.0f} s left)")
+        self._print(f"[{self._done}/{self._cells}] {label}: {summary} ({spent:.0f} s so far, about {left:.0f} s left)")
 
     def now_and_then(self, label: str, what: str) -> None:
         """A line if there was none for a while."""
-        if self._clock() - self._told >= SILENCE:
-            self._tell(f"{label}: {what}")
+        if self._clock() - self._last_line >= SILENCE:
+            self._print(f"{label}: {what}")
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        self._told = self._clock()
+        self._last_line = self._clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class _InLines:
         if summary is not None:
             self.lines.cell_done(self.label, summary)
 
-    def failed(self, told: str) -> None:
-        self.lines.cell_done(self.label, _FAILED.format(told))
+    def failed(self, message: str) -> None:
+        self.lines.cell_done(self.label, _FAILED.format(message))
 
 
 class Bars:
@@ -149,8 +149,8 @@ class _Bar:
         if summary is not None:
             self._of.cell_done(self._label, summary)
 
-    def failed(self, told: str) -> None:
-        self.done(_FAILED.format(told))
+    def failed(self, message: str) -> None:
+        self.done(_FAILED.format(message))
 
 
 @contextmanager

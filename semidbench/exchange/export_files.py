@@ -17,8 +17,8 @@ def export_folder(cell: FinishedCell, out: Path | None) -> Path:
     """`out`, else a folder of the cell's own."""
     if out is not None:
         return out
-    of_split = DEFAULT_OUT if cell.bench.split == "test" else DEFAULT_OUT / cell.bench.split
-    return of_split / cell.bench.track.name / slug(cell.scheme.name, cell.seed)
+    of_split = DEFAULT_OUT if cell.session.split == "test" else DEFAULT_OUT / cell.session.split
+    return of_split / cell.session.track.name / slug(cell.scheme.name, cell.seed)
 
 
 def write_files(folder: Path, files: Mapping[str, Iterable[bytes]]) -> tuple[Path, ...]:

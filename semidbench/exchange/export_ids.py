@@ -14,7 +14,7 @@ from semidbench.exchange.finished_cell import find_cell
 from semidbench.exchange.ids_json import to_json, to_tokens
 from semidbench.exchange.ids_parquet import same_ids, to_parquet
 from semidbench.ids.layout import ids_sha256, load_ids
-from semidbench.runs.scheme_stages import embedding_stage, ids_stage
+from semidbench.runs.stages.assign_ids import ids_key
 
 VERSION = 1
 ABOUT = "ids.about.json"
@@ -44,12 +44,10 @@ def export_ids(
         The files.
 
     Raises:
-        UserError: anything the user can mend; the IDs are not in the store, among others.
+        UserError: anything the user can fix; the IDs are not in the store, among others.
     """
     cell = find_cell(track, scheme, seed, split=split, data=data, cache=cache, device=device, gpus=1)
-    with cell.looked_for():
-        embeddings = tuple(embedding_stage(cell.bench, method, seed) for method in cell.scheme.embedders)
-        ids = load_ids(ids_stage(cell.bench, cell.scheme, embeddings, seed).folder)
+    ids = load_ids(cell.stage(ids_key(cell.session, cell.scheme, seed)).folder)
     files = {"ids.parquet": to_parquet(ids, cell.made_by())} if format == "parquet" else _index(ids, cell.made_by())
     return write_files(export_folder(cell, out), {name: [content] for name, content in files.items()})
 

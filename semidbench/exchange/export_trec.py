@@ -19,7 +19,8 @@ from semidbench.exchange.finished_cell import find_cell
 from semidbench.ids.distinct import distinct_ids
 from semidbench.ids.layout import ids_sha256, load_ids
 from semidbench.results.placements import Mask, Whole, first_occurrences, rankings_sha256
-from semidbench.runs.scheme_stages import load_beams, run_scheme
+from semidbench.runs.stages.assign_ids import ids_key
+from semidbench.runs.stages.decode import beams_key, load_beams
 from semidbench.store.files import slug
 
 VERSION = 1
@@ -48,12 +49,12 @@ def export_trec(
         The files.
 
     Raises:
-        UserError: anything the user can mend; the cell is not finished, among others.
+        UserError: anything the user can fix; the cell is not finished, among others.
     """
     cell = find_cell(track, scheme, seed, split=split, data=data, cache=cache, device=device, gpus=gpus)
-    with cell.looked_for():
-        stages = run_scheme(cell.bench, cell.scheme, seed, lambda stage: None)
-    ids, beams, held_out = load_ids(stages.ids.folder), load_beams(stages.beams), cell.bench.held_out()
+    ids = load_ids(cell.stage(ids_key(cell.session, cell.scheme, seed)).folder)
+    beams = load_beams(cell.stage(beams_key(cell.session, cell.scheme, seed)))
+    held_out = cell.session.dataset.held_out()
     targets = {"search": held_out.queries.items, "rec": held_out.targets}
     tag = slug(cell.scheme.name, seed)
     files: dict[str, Iterator[bytes]] = {}

@@ -1,61 +1,60 @@
-"""A scheme's cell that a run has finished: looked for in the store, never computed."""
+"""A scheme's cell that a run has finished: its stages are looked for in the store, never computed."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from semidbench.dataset import Split
 from semidbench.errors import UserError
-from semidbench.isolation.resolver import resolve_apart, resolved
+from semidbench.isolation.resolver import resolve_isolated, resolved
 from semidbench.machine.device import held_threads, pick_device
 from semidbench.methods.registry import load_registry
 from semidbench.methods.resolved import ResolvedScheme, Wanted
 from semidbench.results.cell_result import protocol_sha256
-from semidbench.runs.reporter import Silent
-from semidbench.runs.session import Bench, open_bench
-from semidbench.store.stages import Unfinished, default_store
+from semidbench.runs.shared.session import Session, open_session
+from semidbench.store.stages import Stage, StageKey, default_store, find_stage
 from semidbench.tracks.track import load_track
+from semidbench.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedCell:
-    """Track x scheme x seed, whose stages are in the store; `bench` looks for them and computes none."""
+    """Track x scheme x seed, whose stages are in the store."""
 
-    bench: Bench
+    session: Session
     scheme: ResolvedScheme
     seed: int
 
     def made_by(self) -> dict[str, Any]:
         """What made the cell, as JSON values."""
-        from semidbench.version import __version__
-
-        track = self.bench.track
+        track = self.session.track
         return {
             "semidbench": __version__,
             "track": {"name": track.name, "version": track.version, "protocol_sha256": protocol_sha256(track)},
-            "dataset_sha256": self.bench.dataset_sha256,
-            "split": self.bench.split,
+            "dataset_sha256": self.session.dataset.sha256,
+            "split": self.session.split,
             "scheme": self.scheme.name,
             "seed": self.seed,
         }
 
-    @contextmanager
-    def looked_for(self) -> Iterator[None]:
-        """Have a stage that the block looks for in vain say what to run."""
-        try:
-            yield
-        except Unfinished as error:
-            track, scheme = self.bench.track.name, self.scheme.name
-            raise UserError(
-                f"{scheme} seed {self.seed} on track {track}, {self.bench.split} split: its {error} is not in "
-                f"{self.bench.store}. Run it first, with the same --split, --data, --cache and --device: "
-                f"`semidbench run --track {shlex.quote(track)} --scheme {shlex.quote(scheme)} --seeds {self.seed + 1}`"
-            ) from error
+    def stage(self, key: StageKey) -> Stage:
+        """A stage of the cell.
+
+        Raises:
+            UserError: it is not in the store; the message has the command to run.
+        """
+        stage = find_stage(self.session.store, key)
+        if stage is not None:
+            return stage
+        track, scheme = self.session.track.name, self.scheme.name
+        raise UserError(
+            f"{scheme} seed {self.seed} on track {track}, {self.session.split} split: its {key.name} is not in "
+            f"{self.session.store}. Run it first, with the same --split, --data, --cache and --device: "
+            f"`semidbench run --track {shlex.quote(track)} --scheme {shlex.quote(scheme)} --seeds {self.seed + 1}`"
+        )
 
 
 def find_cell(
@@ -72,7 +71,7 @@ def find_cell(
     """Open a track's store at a cell. The data are prepared if they are not there; nothing is trained.
 
     Raises:
-        UserError: anything the user can mend; a ranker's name, among others.
+        UserError: anything the user can fix; a ranker's name, among others.
     """
     if seed < 0:
         raise UserError(f"seed must not be negative: {seed}")
@@ -82,8 +81,8 @@ def find_cell(
             f"{scheme} is a ranker: it has no IDs, and of its rankings a run keeps where each target stands "
             "(the Parquet beside its result), not the lists. Name a scheme, such as content/rq-kmeans/shared"
         )
-    (row,) = resolved(resolve_apart(chosen, [Wanted("scheme", scheme)]))
+    (row,) = resolved(resolve_isolated(chosen, [Wanted("scheme", scheme)]))
     assert isinstance(row, ResolvedScheme)
     with held_threads(chosen.threads):
-        bench = open_bench(chosen, split, data, cache or default_store(), pick_device(device), Silent().progress)
-    return FinishedCell(replace(bench, gpus=gpus).looking(), row, seed)
+        session = open_session(chosen, split, data, cache or default_store(), pick_device(device), gpus)
+    return FinishedCell(session, row, seed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,9 +19,11 @@ from transformers import T5ForConditionalGeneration
 from semidbench.api import Floats, Ints
 from semidbench.errors import UserError
 from semidbench.generator import t5_tree
-from semidbench.generator.examples import TokenRows
-from semidbench.generator.trie import Trie
-from semidbench.tracks import track
+
+if TYPE_CHECKING:
+    from semidbench.generator.examples import TokenRows
+    from semidbench.generator.trie import Trie
+    from semidbench.tracks import track
 
 _UNUSED = -1e9  # the score of a group's beams but the first, before the first level
 _PRUNED = 8  # levels of more codes than so many times the beams are cut to as many codes as beams

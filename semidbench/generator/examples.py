@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from semidbench.api import Interactions, Ints
 from semidbench.text.tokenizer import END_ID
-from semidbench.tracks.track import Prompts
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from semidbench.tracks.track import Prompts
 
 IGNORED = -100  # a label position that the loss skips
 _CHUNK = 2**14  # texts in the tokenizer at a time: what it says of each takes 4 KiB

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +21,9 @@ from transformers import T5Config, T5ForConditionalGeneration
 from semidbench.errors import UserError
 from semidbench.machine.onednn import linear, use_onednn
 from semidbench.text.tokenizer import END_ID, PAD_ID
-from semidbench.tracks import track
+
+if TYPE_CHECKING:
+    from semidbench.tracks import track
 
 FORMAT = 1
 _INPUTS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")  # one tensor, any name

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from semidbench.generator.checkpoint import Moving, Position, batch_generator, l
 from semidbench.generator.data_parallel.replicas import Alone, Replicas
 from semidbench.generator.examples import IGNORED, Examples, TokenRows
 from semidbench.generator.t5_loss import Block, Prompts, SummedLoss
-from semidbench.tracks import track
+
+if TYPE_CHECKING:
+    from semidbench.tracks import track
 
 CHECKPOINT_SECONDS = 300.0  # a killed run loses as much at most
 ALONE = Alone()

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semidbench.ids.distinct import DistinctIds
+if TYPE_CHECKING:
+    from semidbench.ids.distinct import DistinctIds
+
 
 _DENSE = 2**22  # entries of a level's dense table at most: 16 MiB
 

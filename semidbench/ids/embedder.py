@@ -13,12 +13,12 @@ from semidbench.methods.contracts import check_views
 from semidbench.methods.failure import calling
 
 if TYPE_CHECKING:
-    from semidbench.methods.resolved import NamedMethod, ResolvedMethod
+    from semidbench.methods.resolved import NamedMethod
 
 _FILE = "views.npz"
 
 
-def embed(method: ResolvedMethod | NamedMethod, train: TrainData, context: Context) -> dict[str, Floats]:
+def embed(method: NamedMethod, train: TrainData, context: Context) -> dict[str, Floats]:
     """Run an embedder and hold its views against the contract.
 
     Raises:

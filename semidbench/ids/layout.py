@@ -15,15 +15,15 @@ from semidbench.methods.contracts import CheckedQuantizer, check_item_ids
 from semidbench.methods.failure import calling
 
 if TYPE_CHECKING:
-    from semidbench.methods.resolved import NamedMethod, ResolvedMethod
+    from semidbench.methods.resolved import NamedMethod
 
 FORMAT = 1
 _CODES, _SLOTS = "codes.npz", "slots.json"
 
 
 def assign_ids(
-    layout: ResolvedMethod | NamedMethod,
-    quantizer: ResolvedMethod | NamedMethod | None,
+    layout: NamedMethod,
+    quantizer: NamedMethod | None,
     train: TrainData,
     views: Views,
     context: Context,

@@ -1,27 +1,25 @@
-"""Having a plugin do its part of a stage: the interface, and a call in this process."""
+"""Having a plugin do its part of a stage: in a process of its own, or, for a debugger, in this one."""
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from semidbench.api import Floats, Ranker, Task
-from semidbench.isolation.work import OUTPUT, Handed, PluginWork, answer, perform
-from semidbench.machine.memory import peak_mib
-from semidbench.methods.failure import failing
-from semidbench.store.stages import Spent
+from semidbench.isolation.own_process import in_own_process
+from semidbench.isolation.this_process import in_this_process
 
 if TYPE_CHECKING:
-    from semidbench.runs.session import Bench
+    from semidbench.api import Floats, Task
+    from semidbench.isolation.limits import Limits
+    from semidbench.isolation.work import PluginInputs, PluginWork
+    from semidbench.store.stages import Spent
+    from semidbench.text.stored_encoder import Progress
 
 
 class Called(Protocol):
-    """A plugin's stage that was called and has done its work, or has fitted its ranker."""
+    """A plugin that has done its part, or has fitted its ranker."""
 
     @property
     def output(self) -> Path:
@@ -38,57 +36,17 @@ class Called(Protocol):
         """What the plugin has taken so far."""
 
 
-class PluginCall(Protocol):
-    """How a bench has a plugin's stage done: in a process of its own, or in this one."""
+def call_plugin(
+    work: PluginWork, inputs: PluginInputs, limits: Limits | None, progress: Progress
+) -> AbstractContextManager[Called]:
+    """The plugin does its part as the block is entered; its process, if it has one, lives as long as the block.
 
-    def __call__(self, bench: Bench, work: PluginWork, seed: int, /) -> AbstractContextManager[Called]:
-        """Do the stage.
+    Args:
+        limits: of the plugin's process; None: it works in this process, and nothing limits it.
 
-        Raises:
-            PluginFailure: the plugin failed or broke its contract.
-        """
-
-
-@contextmanager
-def in_this_process(bench: Bench, work: PluginWork, seed: int) -> Iterator[Called]:
-    """A `PluginCall` without a process or limits: for debuggers, and for tests of something else."""
-
-    handed = Handed(
-        train=bench.train,
-        text_encoder=bench.encoder,
-        seed=seed,
-        device=bench.device,
-        threads=bench.track.threads,
-        codebook_sizes=bench.track.ids.codebook_sizes,
-        progress=bench.progress,
-    )
-    with scratch_folder() as name:
-        began = time.perf_counter()
-        with failing(work.who):
-            ranker = perform(work, handed, Path(name))
-        yield _CalledHere(work.who, Path(name) / OUTPUT, ranker, bench.train.n_items, time.perf_counter() - began)
-
-
-@dataclass(slots=True)
-class _CalledHere:
-    who: str
-    output: Path
-    ranker: Ranker | None
-    n_items: int
-    seconds: float = field(default=0.0)
-
-    def ask(self, task: Task, questions: Sequence[Any]) -> Floats:
-        assert self.ranker is not None, self.who
-        began = time.perf_counter()
-        with failing(self.who):
-            scores = answer(self.who, self.ranker, task, list(questions), self.n_items)
-        self.seconds += time.perf_counter() - began
-        return scores
-
-    def spent(self) -> Spent:
-        return Spent(self.seconds, peak_mib())
-
-
-def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """An empty folder for a plugin, gone after the stage."""
-    return tempfile.TemporaryDirectory(prefix="semidbench-")
+    Raises:
+        PluginFailure: the plugin failed or broke its contract.
+    """
+    if limits is None:
+        return in_this_process(work, inputs, progress)
+    return in_own_process(work, inputs, limits, progress)

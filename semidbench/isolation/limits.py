@@ -68,7 +68,7 @@ def hold_memory(mib: float) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (size if most == resource.RLIM_INFINITY else min(size, most), most))
 
 
-def let_go_memory() -> None:
+def release_memory() -> None:
     """Undo `hold_memory`: telling that memory ran out takes some."""
     import resource
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import IO
 
-from semidbench.machine.processes import Heard
+from semidbench.machine.processes import MessageQueue
 from semidbench.methods.traces import printable
 
 SHOWN = 2**16  # bytes that are passed on
@@ -16,8 +16,8 @@ _READ = 2**16  # bytes at a time
 
 
 @dataclass(slots=True)
-class Printed:
-    """What one process printed.
+class CapturedOutput:
+    """What one process captured.
 
     Attributes:
         count: bytes so far.
@@ -29,7 +29,7 @@ class Printed:
     head: bytearray = field(default_factory=bytearray)
     tail: bytearray = field(default_factory=bytearray)
 
-    def overhear(self, source: IO[str], place: int, heard: Heard) -> None:
+    def read_output(self, source: IO[str], place: int, messages: MessageQueue) -> None:
         """Read until the output ends or is a flood, which is told as ["flooded"]; for `programs.started`."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while data := os.read(source.fileno(), _READ):
@@ -40,16 +40,16 @@ class Printed:
             if len(self.tail) > 2 * SHOWN:
                 del self.tail[:-SHOWN]
             if text := decoder.decode(shown):
-                heard.put((place, ["said", printable(text)]))
+                messages.put((place, ["output", printable(text)]))
             if self.count > FLOOD:
-                heard.put((place, ["flooded"]))
+                messages.put((place, ["flooded"]))
                 return
 
-    def overhear_silently(self, source: IO[str], place: int, heard: Heard) -> None:
+    def read_silently(self, source: IO[str], place: int, messages: MessageQueue) -> None:
         """The same, but nothing is passed on."""
-        self.overhear(source, place, Heard())
+        self.read_output(source, place, MessageQueue())
         if self.count > FLOOD:
-            heard.put((place, ["flooded"]))
+            messages.put((place, ["flooded"]))
 
     def remark(self, who: str) -> str:
         """What the user should know of what was not passed on, as a line; nothing where all was."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from semidbench.errors import one_line
-from semidbench.isolation.output import FLOOD, Printed
+from semidbench.isolation.output import FLOOD, CapturedOutput
 from semidbench.machine import processes
-from semidbench.machine.processes import Heard, Program
+from semidbench.machine.processes import MessageQueue, Program
 from semidbench.methods.failure import PluginFailure
 from semidbench.methods.registry import load_registry
 from semidbench.methods.resolve import outcome
@@ -35,31 +35,31 @@ class _State:
     """What is known so far.
 
     Attributes:
-        lost: what ended a process: whose code, and what it was doing, to the arguments of a `PluginFailure`.
+        ended: what ended a process: whose code, and what it was doing, to the arguments of a `PluginFailure`.
     """
 
-    found: list[Outcome] = field(default_factory=list)
-    lost: dict[tuple[str, str], tuple[str, str, str]] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    ended: dict[tuple[str, str], tuple[str, str, str]] = field(default_factory=dict)
 
 
 def resolve_here(track: Track, wanted: Sequence[Wanted]) -> tuple[Outcome, ...]:
-    """The same as `resolve_apart` in this process, for debuggers: nothing is isolated."""
+    """The same as `resolve_isolated` in this process, for debuggers: nothing is isolated."""
     registry = load_registry()
     return tuple(outcome(registry, one, track) for one in wanted)
 
 
-def resolve_apart(track: Track, wanted: Sequence[Wanted]) -> tuple[Outcome, ...]:
-    """What each that is wanted came to, in order, in a process of its own; in another where that came to a bad end.
+def resolve_isolated(track: Track, wanted: Sequence[Wanted]) -> tuple[Outcome, ...]:
+    """The outcome of each row or method, in order, from a process of its own, or from several if one ends badly.
 
     Raises:
         UserError: names or options are wrong.
     """
     for one in wanted:
-        _ = one.name  # malformed ones need no process
+        _ = one.name  # a malformed one needs no process
     state = _State()
-    while len(state.found) < len(wanted):
+    while len(state.outcomes) < len(wanted):
         _one_process(track, wanted, state)
-    return tuple(state.found)
+    return tuple(state.outcomes)
 
 
 def resolved(outcomes: Sequence[Outcome]) -> tuple[Resolved, ...]:
@@ -78,45 +78,45 @@ def _one_process(track: Track, wanted: Sequence[Wanted], state: _State) -> None:
     """Go on until all is resolved, or the process ends."""
     doing, why, where = ("", ""), "", ""
     with tempfile.TemporaryDirectory(prefix="semidbench-") as name:
-        folder, heard, printed = Path(name), Heard(), Printed()
+        folder, messages, captured = Path(name), MessageQueue(), CapturedOutput()
         variables = processes.environment(track.threads, {})
-        with processes.started(_WORKER, [variables], heard, 0, printed.overhear) as begun:
-            processes.order(begun[0], _order(track, wanted[len(state.found) :], state, folder))
-            while len(state.found) < len(wanted) and not why:
-                message = _next(heard)
-                processes.raise_told(message, "finding plugins")
+        with processes.started(_WORKER, [variables], messages, 0, captured.read_output) as programs:
+            processes.send(programs[0], _request(track, wanted[len(state.outcomes) :], state, folder))
+            while len(state.outcomes) < len(wanted) and not why:
+                message = _next(messages)
+                processes.raise_reported(message, "finding plugins")
                 match message:
                     case ["before", str(who), str(what)]:
                         doing = who, what
-                    case ["outcome", *outcome_told]:
-                        state.found.append(_outcome(outcome_told))
+                    case ["outcome", *values]:
+                        state.outcomes.append(_outcome(values))
                     case _:
                         where = dumped(folder)
-                        why = _why(message, begun[0], where)
-        sys.stderr.write(printed.remark(doing[0]))
+                        why = _why(message, programs[0], where)
+        sys.stderr.write(captured.remark(doing[0]))
     if not why:
         return
     who, what = doing
-    told = one_line(f"{who} failed {what}: {why}")
-    if not who or doing in state.lost:  # it does not say whose: no other row is to blame
-        one = wanted[len(state.found)]
-        state.found.append(PluginFailure(f"{one.text} failed: {why}", "", printed.text()))
-    state.lost[doing] = told, plugin_dump(where), printed.text()
+    failure = one_line(f"{who} failed {what}: {why}")
+    if not who or doing in state.ended:  # nobody knows whose code it was: this row fails and no other
+        one = wanted[len(state.outcomes)]
+        state.outcomes.append(PluginFailure(f"{one.text} failed: {why}", "", captured.text()))
+    state.ended[doing] = failure, plugin_dump(where), captured.text()
 
 
-def _order(track: Track, wanted: Sequence[Wanted], state: _State, folder: Path) -> Mapping[str, Any]:
+def _request(track: Track, wanted: Sequence[Wanted], state: _State, folder: Path) -> Mapping[str, Any]:
     return {
         "track": track.model_dump(mode="json"),
         "wanted": [(one.kind, one.text) for one in wanted],
-        "lost": [(*doing, *told) for doing, told in state.lost.items()],
+        "ended": [(*doing, *failure) for doing, failure in state.ended.items()],
         "folder": str(folder),
         "seconds": PATIENCE,
     }
 
 
-def _next(heard: Heard) -> list[Any]:
+def _next(messages: MessageQueue) -> list[Any]:
     try:
-        return processes.next_message(heard, time.monotonic() + PATIENCE + _STARTING)[1]
+        return processes.next_message(messages, time.monotonic() + PATIENCE + _STARTING)[1]
     except TimeoutError:
         return ["silent"]
 
@@ -130,15 +130,15 @@ def _why(message: list[Any], program: Program, where: str) -> str:
             return f"its process {processes.how_ended(program)}"
         case ["flooded"]:
             return f"it printed more than {FLOOD // 2**20} MiB"
-    return f"its process said what is no message: {str(message)[:200]}"
+    return f"its process sent an unknown message: {str(message)[:200]}"
 
 
-def _outcome(told: Sequence[Any]) -> Outcome:
-    match told:
+def _outcome(values: Sequence[Any]) -> Outcome:
+    match values:
         case ["resolved", dict(row)]:
             return from_json(row)
         case ["missing", str(text)]:
             return MissingMethod(text)
-        case ["failed", str(text), str(trace), str(said)]:
-            return PluginFailure(text, trace, said)
-    raise ValueError(f"not an outcome: {told!r}")
+        case ["failed", str(text), str(trace), str(output)]:
+            return PluginFailure(text, trace, output)
+    raise ValueError(f"not an outcome: {values!r}")

@@ -1,9 +1,12 @@
-"""The stages that plugins do, as values: what each needs can be handed to another process as JSON."""
+"""A plugin's part of a stage as plain values, and doing it.
+
+What a plugin is handed is decided here and nowhere else: the keys of its stages cover this module.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +17,25 @@ from semidbench.ids.embedder import embed, join, load_views, save_views
 from semidbench.ids.layout import assign_ids, save_ids
 from semidbench.methods.contracts import check_scores
 from semidbench.methods.failure import calling
+from semidbench.methods.registry import KINDS
 from semidbench.methods.resolved import NamedMethod
+from semidbench.text.encoder import EncoderSpec
 
 if TYPE_CHECKING:
-    from semidbench.methods.resolved import ResolvedMethod
+    from semidbench.text.stored_encoder import Progress
 
-OUTPUT, SCRATCH = "output", "scratch"  # folders of a stage: what it leaves, and what its plugin may litter
+OUTPUT, SCRATCH = "output", "scratch"  # folders of a stage: its results, and its plugin's scratch folder
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """An embedder's stage.
+    """An embedder's part.
 
     Attributes:
-        below: the finished stages of the embedders that it builds on, by name.
+        below: folders of the finished stages of the embedders that it builds on, by name.
     """
 
-    embedder: ResolvedMethod | NamedMethod
+    embedder: NamedMethod
     below: Mapping[str, Path]
 
     @property
@@ -40,15 +45,15 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A layout's stage, with its quantizer.
+    """A layout's part, with its quantizer.
 
     Attributes:
         scheme: its name, for messages.
-        embeddings: the finished stages of its embedders, in order.
+        embeddings: folders of the finished stages of its embedders, in order.
     """
 
-    layout: ResolvedMethod | NamedMethod
-    quantizer: ResolvedMethod | NamedMethod | None
+    layout: NamedMethod
+    quantizer: NamedMethod | None
     scheme: str
     embeddings: tuple[Path, ...]
 
@@ -59,9 +64,9 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A ranker's stage: it is fitted, and then asked."""
+    """A ranker's part: it is fitted, and then asked."""
 
-    ranker: ResolvedMethod | NamedMethod
+    ranker: NamedMethod
 
     @property
     def who(self) -> str:
@@ -72,18 +77,25 @@ PluginWork = Embedding | Assignment | Ranking
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
-    """What every plugin is handed, but for the stages before it."""
+class PluginInputs:
+    """What every plugin is handed beside the stages before its own.
 
-    train: TrainData
-    text_encoder: TextEncoder
+    Attributes:
+        train_folder: holds the training data and nothing else.
+        encoder: the track's text encoder.
+        codebook_sizes: codes per level that the track asks for.
+    """
+
+    train_folder: Path
+    encoder: EncoderSpec
     seed: int
     device: str
     threads: int
     codebook_sizes: tuple[int, ...]
-    progress: Callable[[str, int, int], None]
 
-    def context(self, scratch: Path, views: Mapping[str, Any] | None = None) -> Context:
+    def context(
+        self, encoder: TextEncoder, progress: Progress, scratch: Path, views: Mapping[str, Any] | None = None
+    ) -> Context:
         """A fresh context, with its own random generator."""
         return Context(
             seed=self.seed,
@@ -91,15 +103,20 @@ class Handed:
             device=self.device,
             threads=self.threads,
             codebook_sizes=self.codebook_sizes,
-            text_encoder=self.text_encoder,
+            text_encoder=encoder,
             views=views or {},
-            progress=self.progress,
+            progress=progress,
             scratch=scratch,
         )
 
 
-def perform(work: PluginWork, handed: Handed, folder: Path) -> Ranker | None:
-    """Run a plugin's stage, hold what it makes against the contract, and write it to folder/OUTPUT.
+def perform(
+    work: PluginWork, inputs: PluginInputs, train: TrainData, encoder: TextEncoder, progress: Progress, folder: Path
+) -> Ranker | None:
+    """Run a plugin's part, hold what it makes against the contract, and write it to folder/OUTPUT.
+
+    Args:
+        train: what `inputs.train_folder` holds, `encoder` what `inputs.encoder` describes.
 
     Returns:
         The fitted ranker of a `Ranking`; nothing else returns or writes anything else.
@@ -113,14 +130,15 @@ def perform(work: PluginWork, handed: Handed, folder: Path) -> Ranker | None:
     match work:
         case Embedding(embedder, below):
             views = {name: load_views(stage) for name, stage in below.items()}
-            save_views(embed(embedder, handed.train, handed.context(scratch, views)), output)
+            save_views(embed(embedder, train, inputs.context(encoder, progress, scratch, views)), output)
         case Assignment(layout, quantizer, scheme, embeddings):
             joined = join(tuple(load_views(stage) for stage in embeddings), scheme)
-            save_ids(assign_ids(layout, quantizer, handed.train, joined, handed.context(scratch)), output)
+            context = inputs.context(encoder, progress, scratch)
+            save_ids(assign_ids(layout, quantizer, train, joined, context), output)
         case Ranking(method):
             with calling(method.who):
                 ranker: Ranker = method.build()
-                ranker.fit(handed.train, handed.context(scratch))
+                ranker.fit(train, inputs.context(encoder, progress, scratch))
             return ranker
     return None
 
@@ -134,3 +152,53 @@ def answer(who: str, ranker: Ranker, task: Task, questions: Sequence[Any], n_ite
     with calling(who):
         scores = ranker.search(questions) if task == "search" else ranker.recommend(questions)
     return check_scores(who, scores, len(questions), n_items)
+
+
+def as_json(work: PluginWork, inputs: PluginInputs) -> dict[str, Any]:
+    """Both as JSON values; `from_json` reads them."""
+    match work:
+        case Embedding(embedder, below):
+            stages = {name: str(stage.absolute()) for name, stage in below.items()}
+            part: dict[str, Any] = {"embedder": asdict(embedder), "below": stages}
+        case Assignment(layout, quantizer, scheme, embeddings):
+            part = {
+                "layout": asdict(layout),
+                "quantizer": asdict(quantizer) if quantizer else None,
+                "scheme": scheme,
+                "embeddings": [str(stage.absolute()) for stage in embeddings],
+            }
+        case Ranking(ranker):
+            part = {"ranker": asdict(ranker)}
+    given = {
+        "train_folder": str(inputs.train_folder.absolute()),
+        "encoder": inputs.encoder.as_json(),
+        "seed": inputs.seed,
+        "device": inputs.device,
+        "threads": inputs.threads,
+        "codebook_sizes": inputs.codebook_sizes,
+    }
+    return {"work": part, "inputs": given}
+
+
+def from_json(values: Mapping[str, Any]) -> tuple[PluginWork, PluginInputs]:
+    """What `as_json` gave."""
+    given = values["inputs"]
+    inputs = PluginInputs(
+        train_folder=Path(given["train_folder"]),
+        encoder=EncoderSpec.from_json(given["encoder"]),
+        seed=given["seed"],
+        device=given["device"],
+        threads=given["threads"],
+        codebook_sizes=tuple(given["codebook_sizes"]),
+    )
+    return _work(values["work"]), inputs
+
+
+def _work(part: Mapping[str, Any]) -> PluginWork:
+    methods = {kind: NamedMethod(**part[kind]) for kind in KINDS if part.get(kind)}
+    if "embedder" in methods:
+        return Embedding(methods["embedder"], {name: Path(stage) for name, stage in part["below"].items()})
+    if "layout" in methods:
+        stages = tuple(map(Path, part["embeddings"]))
+        return Assignment(methods["layout"], methods.get("quantizer"), part["scheme"], stages)
+    return Ranking(methods["ranker"])

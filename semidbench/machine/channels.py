@@ -20,27 +20,27 @@ from semidbench.errors import UserError
 
 GRACE = 3.0  # seconds that a program has for cleaning up, where it has something to clean
 
-Orders = SimpleQueue[dict[str, Any]]
-Tell = Callable[..., None]  # tell("progress", what, done, total)
+Requests = SimpleQueue[dict[str, Any]]
+Send = Callable[..., None]  # send("progress", what, done, total)
 
 
-def channels(at_end: Callable[[], object]) -> tuple[Orders, Tell]:
-    """Orders and a way to tell, on file descriptors that libraries do not know: what those print goes to stderr.
+def channels(at_end: Callable[[], object]) -> tuple[Requests, Send]:
+    """Requests, and a function that sends messages. Libraries do not know these pipes: their output goes to stderr.
 
     Args:
-        at_end: called, in a thread, when the orders end: the parent is gone.
+        at_end: called in a thread when the requests end: the parent is gone.
     """
     source, sink = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # no words are lost with a process that is killed
-    orders: Orders = SimpleQueue()
-    threading.Thread(target=_take_orders, args=(source, orders, at_end), daemon=True).start()
+        sys.stdout.reconfigure(line_buffering=True)  # no output is lost with a process that is killed
+    requests: Requests = SimpleQueue()
+    threading.Thread(target=_take_requests, args=(source, requests, at_end), daemon=True).start()
     lock = threading.Lock()
 
-    def tell(*message: Any) -> None:
+    def send(*message: Any) -> None:
         try:
             with lock:
                 sink.write(json.dumps(message) + "\n")
@@ -48,18 +48,18 @@ def channels(at_end: Callable[[], object]) -> tuple[Orders, Tell]:
         except OSError:  # nobody listens any more
             raise SystemExit(1) from None
 
-    return orders, tell
+    return requests, send
 
 
 @contextmanager
-def telling_failures(tell: Tell) -> Iterator[None]:
-    """Tell of an error of the block instead of raising it; `raise_told` raises it in the parent."""
+def reporting_failures(send: Send) -> Iterator[None]:
+    """Report an error of the block instead of raising it; `raise_reported` raises it in the parent."""
     try:
         yield
     except UserError as error:
-        tell("failed", str(error), _trace(error.__cause__))
+        send("failed", str(error), _trace(error.__cause__))
     except Exception as error:
-        tell("broken", _trace(error))
+        send("broken", _trace(error))
 
 
 def leave_within(grace: float) -> None:
@@ -69,9 +69,9 @@ def leave_within(grace: float) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _take_orders(source: IO[str], orders: Orders, at_end: Callable[[], object]) -> None:
+def _take_requests(source: IO[str], requests: Requests, at_end: Callable[[], object]) -> None:
     for line in source:
-        orders.put(json.loads(line))
+        requests.put(json.loads(line))
     at_end()
 
 

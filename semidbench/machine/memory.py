@@ -1,4 +1,4 @@
-"""Memory that is free here, and what a process that runs cells is reckoned to take."""
+"""Memory: what is free on this machine, and what this process took at its peak."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Programs of our own that work beside this one, and what they share: both ends of the pipes between.
 
 They are started anew and are no children of multiprocessing, which would run the user's script once more in each. A
-line of JSON is an order to a program or a message from it; what its libraries print is passed on to stderr. However
-the work ends, no program outlives it; if the parent is killed, a program notices that its orders end.
+line of JSON is a request to a program or a message from it; what its libraries print goes to stderr. However the work
+ends, no program outlives it; if the parent is killed, a program notices that its requests end.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from importlib import import_module; import_module(sys.argv[2]).main()",
 )
-_OWN_WORDS = ("said", "ended", "flooded")  # what this side puts among the messages itself
+_PARENT_MESSAGES = ("output", "ended", "flooded")  # what this side puts among the messages itself
 PIECE = 2**13  # characters of a line without end that are passed on at a time
 _MESSAGE = 2**22  # characters of a message at most
-_LAST_WORDS = 1.0  # seconds to wait for what an ended program said; a process of its own may hold its output open
+_LAST_OUTPUT = 1.0  # seconds to wait for the output of an ended program; a child of its own may hold it open
 
-Heard = Queue[tuple[int, list[Any]]]  # a program's place, and its message
-Overhear = Callable[[IO[str], int, Heard], None]  # reads a program's other output until it ends
+MessageQueue = Queue[tuple[int, list[Any]]]  # a program's place, and its message
+ReadOutput = Callable[[IO[str], int, MessageQueue], None]  # reads a program's other output until it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Program:
     readers: tuple[threading.Thread, threading.Thread]
 
 
-class Told(Exception):
+class RemoteError(Exception):
     """An error of a program, as text."""
 
     def __str__(self) -> str:
@@ -65,42 +65,46 @@ def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **thread_variables(threads), "RAYON_NUM_THREADS": str(threads), **extra}
 
 
-def pass_on(source: IO[str], place: int, heard: Heard) -> None:
+def forward_output(source: IO[str], place: int, messages: MessageQueue) -> None:
     """Have all of a program's output passed on, by lines, and by pieces where these are long."""
     while piece := source.readline(PIECE):
-        heard.put((place, ["said", piece]))
+        messages.put((place, ["output", piece]))
 
 
 @contextmanager
 def started(
-    module: str, environments: Sequence[Mapping[str, str]], heard: Heard, grace: float, overhear: Overhear = pass_on
+    module: str,
+    environments: Sequence[Mapping[str, str]],
+    messages: MessageQueue,
+    grace: float,
+    read_output: ReadOutput = forward_output,
 ) -> Iterator[tuple[Program, ...]]:
     """The module's `main`, as a program for each environment; at the end, whatever it is, none is left.
 
     Args:
-        heard: gets the programs' messages; ["said", piece] for other output; ["ended"] last, once from each.
+        messages: gets the programs' messages; ["output", piece] for other output; ["ended"] last, once from each.
         grace: seconds that a program has for cleaning up after SIGTERM; 0 kills at once.
-        overhear: reads the other output, in a thread of its own, and puts what is to be passed on into `heard`.
+        read_output: reads the other output, in a thread of its own, and puts what is to be passed on into `messages`.
     """
     programs: list[Program] = []
     try:
         for place, variables in enumerate(environments):
-            programs.append(_start(module, variables, place, heard, overhear))
+            programs.append(_start(module, variables, place, messages, read_output))
         yield tuple(programs)
     finally:
         _end(programs, grace)
-        drain(heard)
+        drain(messages)
 
 
-def order(program: Program, value: Mapping[str, Any]) -> None:
+def send(program: Program, value: Mapping[str, Any]) -> None:
     """Send a program a JSON object."""
     assert program.process.stdin is not None
-    with suppress(OSError):  # it is gone; that is heard in its turn
+    with suppress(OSError):  # it is gone; its ["ended"] is among the messages
         program.process.stdin.write(json.dumps(value) + "\n")
         program.process.stdin.flush()
 
 
-def next_message(heard: Heard, until: float | None = None) -> tuple[int, list[Any]]:
+def next_message(messages: MessageQueue, until: float | None = None) -> tuple[int, list[Any]]:
     """The next message and its program's place. Other output that comes before it is passed on.
 
     Args:
@@ -114,35 +118,35 @@ def next_message(heard: Heard, until: float | None = None) -> tuple[int, list[An
         try:
             if left is not None and left <= 0:
                 raise Empty
-            place, message = heard.get(timeout=left)
+            place, message = messages.get(timeout=left)
         except Empty:
             raise TimeoutError from None
-        if message[0] != "said":
+        if message[0] != "output":
             return place, message
         sys.stderr.write(message[1])
 
 
-def drain(heard: Heard) -> None:
-    """Pass on the output that was heard so far; messages are dropped."""
+def drain(messages: MessageQueue) -> None:
+    """Forward the output that has come so far; messages are dropped."""
     with suppress(Empty):
         while True:
-            match heard.get_nowait():
-                case _, ["said", line]:
+            match messages.get_nowait():
+                case _, ["output", line]:
                     sys.stderr.write(line)
 
 
-def raise_told(message: list[Any], where: str) -> None:
-    """Raise the error that a message tells of, if it is one.
+def raise_reported(message: list[Any], where: str) -> None:
+    """Raise the error that a message reports, if it reports one.
 
     Raises:
         UserError: as the program raised it.
-        RuntimeError: any other error; its cause is a `Told`.
+        RuntimeError: any other error; its cause is a `RemoteError`.
     """
     match message:
         case ["failed", text, trace]:
-            raise UserError(text) from (Told(trace) if trace else None)
+            raise UserError(text) from (RemoteError(trace) if trace else None)
         case ["broken", trace]:
-            raise RuntimeError(f"{where} broke off") from Told(trace)
+            raise RuntimeError(f"{where} broke off") from RemoteError(trace)
 
 
 def how_ended(program: Program) -> str:
@@ -154,7 +158,9 @@ def how_ended(program: Program) -> str:
     return f"was ended by {name}{', as the system does when memory runs out' * (name == 'SIGKILL')}"
 
 
-def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard, overhear: Overhear) -> Program:
+def _start(
+    module: str, variables: Mapping[str, str], place: int, messages: MessageQueue, read_output: ReadOutput
+) -> Program:
     """In a session of its own: an interrupt at the terminal is for this process to deal with."""
     process = subprocess.Popen(
         [sys.executable, *_START, json.dumps(sys.path), module],
@@ -167,19 +173,19 @@ def _start(module: str, variables: Mapping[str, str], place: int, heard: Heard, 
         start_new_session=True,
     )
     readers = (
-        threading.Thread(target=_listen, args=(process.stdout, place, heard), daemon=True),
-        threading.Thread(target=overhear, args=(process.stderr, place, heard), daemon=True),
+        threading.Thread(target=_listen, args=(process.stdout, place, messages), daemon=True),
+        threading.Thread(target=read_output, args=(process.stderr, place, messages), daemon=True),
     )
     program = Program(process, place, readers)
-    for thread in (*readers, threading.Thread(target=_watch, args=(program, heard), daemon=True)):
+    for thread in (*readers, threading.Thread(target=_watch, args=(program, messages), daemon=True)):
         thread.start()
     return program
 
 
-def _listen(source: IO[str], place: int, heard: Heard) -> None:
+def _listen(source: IO[str], place: int, messages: MessageQueue) -> None:
     while line := source.readline(_MESSAGE):
         message = _message(line)
-        heard.put((place, message or ["broken", f"this is no message: {line[:PIECE]}"]))
+        messages.put((place, message or ["broken", f"this is no message: {line[:PIECE]}"]))
         if message is None and len(line) == _MESSAGE:  # and who knows what follows
             return
 
@@ -188,22 +194,22 @@ def _message(line: str) -> list[Any] | None:
     """A JSON list that begins with what it is about; None for anything else that a program may write."""
     try:
         match json.loads(line):
-            case [str(about), *rest] if about not in _OWN_WORDS:
+            case [str(about), *rest] if about not in _PARENT_MESSAGES:
                 return [about, *rest]
     except (ValueError, RecursionError):
         pass
     return None
 
 
-def _watch(program: Program, heard: Heard) -> None:
-    """Tell of a program's end, behind all that it said."""
+def _watch(program: Program, messages: MessageQueue) -> None:
+    """Report a program's end, after all its other messages."""
     program.process.wait()
-    _hear_out(program)
-    heard.put((program.place, ["ended"]))
+    _finish_reading(program)
+    messages.put((program.place, ["ended"]))
 
 
-def _hear_out(program: Program) -> None:
-    until = time.monotonic() + _LAST_WORDS
+def _finish_reading(program: Program) -> None:
+    until = time.monotonic() + _LAST_OUTPUT
     for reader in program.readers:
         reader.join(max(0.0, until - time.monotonic()))
 
@@ -227,9 +233,9 @@ def _end(programs: Sequence[Program], grace: float) -> None:
 
 def _close(program: Program) -> None:
     assert program.process.stdin is not None
-    with suppress(OSError):  # an order that was never read
+    with suppress(OSError):  # a request that was never read
         program.process.stdin.close()
-    _hear_out(program)
+    _finish_reading(program)
     for pipe, reader in zip((program.process.stdout, program.process.stderr), program.readers, strict=True):
         if pipe is not None and not reader.is_alive():  # closing waits for a read that is under way
             pipe.close()

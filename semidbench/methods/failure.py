@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from semidbench.errors import UserError, one_line
 from semidbench.methods.traces import plugin_traceback
-
-if TYPE_CHECKING:
-    pass
 
 _CAUSE = 500  # characters of a cause that go into a line
 
@@ -19,16 +15,16 @@ class PluginFailure(UserError):
     """A stage of a plugin failed.
 
     Attributes:
-        told: one line that names the method and says what happened.
-        trace: where, in the plugin's own code; empty where there is nothing to say.
-        said: what its process printed, shortened if it was much.
+        message: one line that names the method and says what happened.
+        trace: where, in the plugin's own code; empty where there is nothing to show.
+        output: what its process printed, shortened if it was much.
     """
 
-    def __init__(self, told: str, trace: str = "", said: str = "") -> None:
-        super().__init__(f"{told}. --traceback shows where" if trace else told)
-        self.told = told
+    def __init__(self, message: str, trace: str = "", output: str = "") -> None:
+        super().__init__(f"{message}. --traceback shows where" if trace else message)
+        self.message = message
         self.trace = trace
-        self.said = said
+        self.output = output
 
 
 @contextmanager
@@ -52,7 +48,7 @@ def failing(who: str) -> Iterator[None]:
 def failure_of(who: str, error: BaseException) -> PluginFailure:
     """What a method's error is to the user."""
     if isinstance(error, PluginFailure):
-        return PluginFailure(error.told, error.trace, error.said)
+        return PluginFailure(error.message, error.trace, error.output)
     if isinstance(error, UserError):  # it says who broke which contract
         return PluginFailure(one_line(error), plugin_traceback(error.__cause__) if error.__cause__ else "")
     return PluginFailure(f"{who} failed: {described(error)}", plugin_traceback(error))

@@ -15,14 +15,10 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from semidbench.store.fingerprint import _PACKAGE, _digest, library_versions
+from semidbench.store.fingerprint import PACKAGE, digest, library_versions
 
 _MODULES = {".py", ".so", ".pyd"}
-
-
 _UNREAD = {".pyc", ".pyo", ".pyi"}  # made from the code, or for type checkers alone
-
-
 # Without a src folder these stand beside an editable plugin's code, and a copy has none of them.
 _BESIDE = {"conftest.py", "setup.py", "test", "tests"}
 
@@ -57,10 +53,10 @@ def plugin_code(factory: Any, distribution_name: str, distribution_version: str)
     tops = {getattr(factory, "__module__", type(factory).__module__).split(".")[0]}
     found = _distribution(distribution_name)
     if found:  # the method may be made of another distribution's parts
-        tops |= {point.module.split(".")[0] for point in found.entry_points.select(group=_PACKAGE)} & sys.modules.keys()
+        tops |= {point.module.split(".")[0] for point in found.entry_points.select(group=PACKAGE)} & sys.modules.keys()
     files = _plugin_files([sys.modules[top] for top in sorted(tops)], found)
-    code = _digest((name, path.read_bytes()) for name, path in sorted(files.items()))
-    return Code(distribution_name, distribution_version, code, library_versions(sorted(_required(found) - {_PACKAGE})))
+    code = digest((name, path.read_bytes()) for name, path in sorted(files.items()))
+    return Code(distribution_name, distribution_version, code, library_versions(sorted(_required(found) - {PACKAGE})))
 
 
 def required(distribution_name: str) -> set[str]:

@@ -39,7 +39,7 @@ def outcome(registry: Registry, wanted: Wanted, track: Track, before: Before = u
             for each in method.with_below():
                 with failing(each.who):
                     before(each.who, f"when it was made with options {json.dumps(each.options)}")
-                    each.build()
+                    each.named.build()
         return found
     except (MissingMethod, PluginFailure) as error:
         return error

@@ -15,6 +15,19 @@ from semidbench.methods.scheme import by_place, parse_method, parse_scheme
 
 
 @dataclass(frozen=True, slots=True)
+class NamedMethod:
+    """A method as any process can build it; for the attributes see `ResolvedMethod`."""
+
+    who: str
+    reference: str
+    options: Mapping[str, Any]
+
+    def build(self) -> Any:
+        """A new instance. This imports the plugin."""
+        return build(find_factory(self.reference), self.who, self.options)
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedMethod:
     """A method that can be built.
 
@@ -33,9 +46,10 @@ class ResolvedMethod:
     reference: str
     builds_on: tuple[ResolvedMethod, ...] = ()
 
-    def build(self) -> Any:
-        """A new instance. This imports the plugin."""
-        return build(find_factory(self.reference), self.who, self.options)
+    @property
+    def named(self) -> NamedMethod:
+        """What another process needs to build it."""
+        return NamedMethod(self.who, self.reference, self.options)
 
     def as_key(self) -> dict[str, Any]:
         """For a stage's inputs."""
@@ -108,19 +122,3 @@ def from_json(told: dict[str, Any]) -> Resolved:
 def _method_from_json(told: dict[str, Any]) -> ResolvedMethod:
     below = tuple(map(_method_from_json, told["builds_on"]))
     return ResolvedMethod(**{**told, "code": Code(**told["code"]), "builds_on": below})
-
-
-@dataclass(frozen=True, slots=True)
-class NamedMethod:
-    """A method that another process resolved; see `semidbench.methods.resolved.ResolvedMethod`."""
-
-    who: str
-    reference: str
-    options: Mapping[str, Any]
-
-    def build(self) -> Any:
-        """A new instance."""
-        from semidbench.methods.options import build
-        from semidbench.methods.registry import find_factory
-
-        return build(find_factory(self.reference), self.who, self.options)

@@ -15,16 +15,20 @@ from semidbench.ids.layout import load_ids
 from semidbench.ids.usage import IdUse, id_use
 from semidbench.ids.vocabulary import id_vocabulary
 from semidbench.isolation.limits import plugin_limits
-from semidbench.isolation.resolver import resolve_apart, resolved
+from semidbench.isolation.resolver import resolve_isolated, resolved
 from semidbench.machine.device import held_threads, pick_device
 from semidbench.machine.memory import free_mib
 from semidbench.methods.resolved import ResolvedMethod, ResolvedScheme, Wanted
 from semidbench.methods.scheme import parse_embedders, parse_scheme
 from semidbench.preview.variance_left import left_by_means, left_by_sums
 from semidbench.runs.reporter import Reporter, Silent
-from semidbench.runs.scheme_stages import embedding_stage, ids_stage
-from semidbench.runs.session import Bench, open_bench
+from semidbench.runs.shared.session import Session, open_session
+from semidbench.runs.stages.assign_ids import assign_ids
+from semidbench.runs.stages.embed import embed
 from semidbench.store.stages import default_store
+from semidbench.text.encoder import open_encoder
+from semidbench.text.lsa import training_texts
+from semidbench.text.stored_encoder import Progress
 from semidbench.tracks.track import load_track
 
 TEXTS = "item texts"  # the view of schemes without embedder: the track's text encoder on the items' texts
@@ -107,7 +111,7 @@ def inspect(
         device: "cpu", "cuda", or "auto" for CUDA where there is some.
 
     Raises:
-        UserError: anything the user can mend.
+        UserError: anything the user can fix.
     """
     reporter = reporter or Silent()
     chosen = load_track(track)
@@ -117,47 +121,49 @@ def inspect(
         raise UserError(f"seed must not be negative: {seed}")
     names = None if views is None else [str(one) for one in parse_embedders(views, views)]
     wanted = [*(Wanted("scheme", text) for text in schemes), *(Wanted("embedder", name) for name in names or ())]
-    found = resolved(resolve_apart(chosen, wanted))
+    found = resolved(resolve_isolated(chosen, wanted))
     rows = {row.name: row for row in found if isinstance(row, ResolvedScheme)}
     methods = [method for method in found if isinstance(method, ResolvedMethod)]
     common = None if names is None else dict(zip(names, methods, strict=True))
     with held_threads(chosen.threads):
         reporter.stage("prepare the data")
         on = pick_device(device)
-        bench = open_bench(chosen, "test", data, cache or default_store(), on, reporter.progress)
-        limits = plugin_limits(chosen.plan.stage_minutes, None, on, free_mib(), 1)
-        bench = replace(bench, limits=limits)
+        session = open_session(chosen, "test", data, cache or default_store(), on)
+        session = replace(session, limits=plugin_limits(chosen.plan.stage_minutes, None, on, free_mib(), 1))
         reporter.plan(len(rows))
-        inspected = tuple(_inspected(bench, row, seed, common, reporter) for row in rows.values())
-    return Inspection(chosen.name, chosen.version, bench.train.n_items, seed, inspected)
+        inspected = tuple(_inspected(session, row, seed, common, reporter) for row in rows.values())
+    return Inspection(chosen.name, chosen.version, session.dataset.train.n_items, seed, inspected)
 
 
 def _inspected(
-    bench: Bench, row: ResolvedScheme, seed: int, common: Mapping[str, ResolvedMethod] | None, reporter: Reporter
+    session: Session, row: ResolvedScheme, seed: int, common: Mapping[str, ResolvedMethod] | None, reporter: Reporter
 ) -> InspectedScheme:
     work = reporter.begin(f"{row.name} seed {seed}")
-    bench = bench.telling(work.progress)
     work.stage("embed")
-    embeddings = tuple(embedding_stage(bench, method, seed) for method in row.embedders)
+    embeddings = embed(session, row.embedders, seed, work.progress, {})
     work.stage("assign IDs")
-    ids = load_ids(ids_stage(bench, row, embeddings, seed).folder)
+    ids = load_ids(assign_ids(session, row, embeddings, seed, work.progress).folder)
     work.stage("measure")
     own = dict(zip(map(str, parse_scheme(row.name).embedders), row.embedders, strict=True))
-    measured = _views(bench, own if common is None else common, seed)
-    found = tuple(_inspected_ids(tasks, ids[tasks[0]], measured, seed) for tasks in _distinct(ids))
-    work.done(", ".join(f"{one.use.distinct} IDs for {' and '.join(one.tasks)}" for one in found))
-    return InspectedScheme(row.name, id_vocabulary(ids, 0).n_id_tokens, found)
+    views = _views(session, own if common is None else common, seed, work.progress)
+    inspected = tuple(_inspected_ids(tasks, ids[tasks[0]], views, seed) for tasks in _distinct(ids))
+    work.done(", ".join(f"{one.use.distinct} IDs for {' and '.join(one.tasks)}" for one in inspected))
+    return InspectedScheme(row.name, id_vocabulary(ids, 0).n_id_tokens, inspected)
 
 
-def _views(bench: Bench, embedders: Mapping[str, ResolvedMethod], seed: int) -> dict[str, Floats]:
+def _views(
+    session: Session, embedders: Mapping[str, ResolvedMethod], seed: int, progress: Progress
+) -> dict[str, Floats]:
     """Views by label; without embedders, the encodings of the items' texts."""
     if not embedders:
-        return {TEXTS: bench.encoder.encode(bench.train.catalogue.texts)}
-    found: dict[str, Floats] = {}
+        train = session.dataset.train
+        encoder = open_encoder(session.encoder, training_texts(train), progress)
+        return {TEXTS: encoder.encode(train.catalogue.texts)}
+    labelled: dict[str, Floats] = {}
     for name, method in embedders.items():
-        views = load_views(embedding_stage(bench, method, seed).folder)
-        found |= {name if len(views) == 1 else f"{name}: {view}": vectors for view, vectors in views.items()}
-    return found
+        views = load_views(embed(session, [method], seed, progress, {})[-1].folder)
+        labelled |= {name if len(views) == 1 else f"{name}: {view}": vectors for view, vectors in views.items()}
+    return labelled
 
 
 def _distinct(ids: Mapping[Task, ItemIds]) -> list[tuple[Task, ...]]:

@@ -23,8 +23,9 @@ from semidbench.preview.workload import (
     whole_model_tunings,
 )
 from semidbench.runs.reporter import Reporter, Silent
-from semidbench.runs.session import Bench
+from semidbench.runs.shared.session import Session
 from semidbench.store.stages import default_store
+from semidbench.text.tokenizer import load_text_tokens
 from semidbench.tracks.track import Track, load_track
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def plan(
     """
     reporter, chosen, on = reporter or Silent(), load_track(track), pick_device(device)
     with held_threads(chosen.threads):
-        bench = open_for_counting(chosen, data, cache or default_store(), on, reporter)
-        work = counted_workload(bench) if bench else expected_workload(chosen)
-        model = _generator(chosen, bench)
+        session = open_for_counting(chosen, data, cache or default_store(), on, reporter)
+        work = counted_workload(session) if session else expected_workload(chosen)
+        model = _generator(chosen, session)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         probe = _probe(model, chosen, work, on, reporter)
     cells = len(chosen.plan.rows) * chosen.plan.seeds
@@ -150,16 +151,16 @@ def to_json(made: Plan) -> str:
     return json.dumps({"semidbench_plan": FORMAT, **asdict(made)}, indent=1) + "\n"
 
 
-def _generator(track: Track, bench: Bench | None) -> T5ForConditionalGeneration:
+def _generator(track: Track, session: Session | None) -> T5ForConditionalGeneration:
     """The generator before its training, ID tokens and all."""
     from semidbench.generator.model import add_tokens, load_generator, new_generator
 
-    if bench and bench.generator_model:
-        model = load_generator(bench.generator_model.folder)
+    if session and (pretrained := session.models.get("generator")):
+        model = load_generator(pretrained.folder)
     else:
         section = expected_generator(track)
-        size = bench.text_tokens().size if bench else section.tokenizer_vocabulary
-        model = new_generator(section, size, seed=0)
+        text_tokens = load_text_tokens(session.tokenizer.folder).size if session else section.tokenizer_vocabulary
+        model = new_generator(section, text_tokens, seed=0)
     add_tokens(model, sum(track.ids.codebook_sizes), seed=0)
     return model
 

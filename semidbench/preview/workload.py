@@ -12,9 +12,10 @@ from semidbench.api import Ints
 from semidbench.errors import UserError
 from semidbench.generator.examples import rec_prompts, training_examples
 from semidbench.methods.scheme import parse_method, parse_scheme
-from semidbench.runs.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.runs.reporter import Reporter
-from semidbench.runs.session import Bench, open_bench
+from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
+from semidbench.runs.shared.session import Session, open_session
+from semidbench.text.tokenizer import load_text_tokens
 from semidbench.tracks.track import Expected, ScratchGenerator, Track, World
 
 _REC_WORDS = 4  # tokens of a recommendation prompt beside its IDs: a word or two, a colon, the end
@@ -82,24 +83,25 @@ def expected_generator(track: Track) -> ScratchGenerator:
     return track.generator if isinstance(track.generator, ScratchGenerator) else _expected(track).generator
 
 
-def counted_workload(bench: Bench) -> Workload:
+def counted_workload(session: Session) -> Workload:
     """Counted in a track's data, with IDs of no meaning: only their length matters."""
-    levels, train, held_out = len(bench.track.ids.codebook_sizes), bench.train, bench.held_out()
-    tokenizer, ids = bench.text_tokens().tokenizer, np.zeros((train.n_items, levels), np.int64)
+    track, train, held_out = session.track, session.dataset.train, session.dataset.held_out()
+    levels, tokenizer = len(track.ids.codebook_sizes), load_text_tokens(session.tokenizer.folder).tokenizer
+    ids = np.zeros((train.n_items, levels), np.int64)
     examples = training_examples(
-        training_query_tokens(bench),
+        training_query_tokens(session),
         train.queries.items,
         train.interactions,
         ids,
         ids,
         tokenizer,
-        bench.track.prompts,
-        bench.track.training.prefixes_per_user,
+        track.prompts,
+        track.training.prefixes_per_user,
     )
     histories = train.interactions.histories()
     tests: list[Ints] = [
-        held_out_query_tokens(bench).lengths,
-        rec_prompts([histories[user] for user in held_out.users], ids, tokenizer, bench.track.prompts).lengths,
+        held_out_query_tokens(session).lengths,
+        rec_prompts([histories[user] for user in held_out.users], ids, tokenizer, track.prompts).lengths,
     ]
     return Workload(
         counted=True,
@@ -111,16 +113,16 @@ def counted_workload(bench: Bench) -> Workload:
         label_tokens=len(examples) * levels,
         prompts=sum(map(len, tests)),
         prompt_tokens=int(sum(map(np.sum, tests))),
-        encoder_dimension=bench.encoder.dimension,
+        encoder_dimension=session.encoder.dimension,
     )
 
 
-def open_for_counting(track: Track, data: Path | None, store: Path, device: str, reporter: Reporter) -> Bench | None:
+def open_for_counting(track: Track, data: Path | None, store: Path, device: str, reporter: Reporter) -> Session | None:
     """The track's data where they are built in or given, else None."""
     if data is None and not isinstance(track.dataset, World):
         return None
     reporter.stage("prepare the data")
-    return open_bench(track, "test", data, store, device, reporter.progress)
+    return open_session(track, "test", data, store, device)
 
 
 def steps(work: Workload, track: Track) -> int:

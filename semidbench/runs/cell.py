@@ -1,8 +1,8 @@
-"""One cell of a row, a scheme or a ranker: from its stages to its result files."""
+"""One cell, track x row x seed: from its stages to its result files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,25 +13,27 @@ from semidbench.methods.resolved import ResolvedMethod, ResolvedScheme
 from semidbench.results.cases import Cases
 from semidbench.results.cell_result import CellResult
 from semidbench.results.files import write_cell
-from semidbench.runs.evaluate import evaluate_ranker, evaluate_scheme
-from semidbench.runs.failures import Failure, failure, forget
-from semidbench.runs.ranker_stage import run_ranker
+from semidbench.runs.evaluate import SchemeStages, evaluate_ranker, evaluate_scheme
+from semidbench.runs.failures import Failure, remove_failure
 from semidbench.runs.reporter import Work
-from semidbench.runs.scheme_stages import run_scheme
-from semidbench.runs.session import Bench
-from semidbench.store.stages import Unfinished
+from semidbench.runs.shared.session import Session
+from semidbench.runs.stages.assign_ids import assign_ids, ids_key
+from semidbench.runs.stages.decode import beams_key, decode
+from semidbench.runs.stages.embed import FailedEmbeddings, embed, embedding_key
+from semidbench.runs.stages.rank import rank, ranker_key
+from semidbench.runs.stages.train import generator_key, train_generator
+from semidbench.store.stages import Stage, StageKey, find_stage
 
 Row = ResolvedScheme | ResolvedMethod  # a scheme, or a ranker
-Finished = tuple[CellResult, Mapping[Task, Cases], bool]
 
 
-def cell_label(row: str, seed: int) -> str:
-    """What a cell is called, to the user."""
-    return f"{row} seed {seed}"
-
-
-def run_cell(bench: Bench, row: Row, seed: int, folder: Path, work: Work) -> Failure | None:
+def run_cell(
+    session: Session, row: Row, seed: int, folder: Path, work: Work, failed: FailedEmbeddings
+) -> Failure | None:
     """Run a cell, or find its stages in the store, and write its result into `folder`.
+
+    Args:
+        failed: embeddings that a plugin failed in before, to which this adds.
 
     Returns:
         What went wrong, where a plugin failed or broke its contract; no result is written then.
@@ -39,64 +41,80 @@ def run_cell(bench: Bench, row: Row, seed: int, folder: Path, work: Work) -> Fai
     Raises:
         UserError: anything else; the message names the cell. Finished stages are kept.
     """
-    bench, began = bench.telling(work.progress), list[str]()
+    at = ""
 
-    def stage(name: str) -> None:
-        began.append(name)
-        work.stage(name)
+    def begin(stage: str) -> None:
+        nonlocal at
+        at = stage
+        work.stage(stage)
 
     with naming(cell_label(row.name, seed)):
-        run = _run_scheme if isinstance(row, ResolvedScheme) else _run_ranker
         try:
-            cell, cases, computed = run(bench, row, seed, stage)  # type: ignore[arg-type]
+            if isinstance(row, ResolvedScheme):
+                begin("embed")
+                embeddings = embed(session, row.embedders, seed, work.progress, failed)
+                begin("assign IDs")
+                ids = assign_ids(session, row, embeddings, seed, work.progress)
+                begin("train")
+                generator = train_generator(session, row, ids, seed, work.progress)
+                begin("decode")
+                beams = decode(session, row, ids, generator, seed, work.progress)
+                stages = [*embeddings, ids, generator, beams]
+                cell, cases = evaluate_scheme(session, row, seed, SchemeStages(embeddings, ids, generator, beams))
+            else:
+                begin("rank")
+                stages = [rank(session, row, seed, work.progress)]
+                cell, cases = evaluate_ranker(session, row, seed, stages[0])
         except PluginFailure as error:
-            return failure(row.name, seed, began[-1], error)
-        write_cell(folder, cell, cases)
-        forget(row.name, seed, folder)
-    work.done(_summary(cell) if computed else f"{_summary(cell)} (kept)")
+            return Failure(row.name, seed, at, error.message, error.trace, error.output)
+        _write(folder, cell, cases, stages, work)
     return None
 
 
-def is_finished(bench: Bench, row: Row, seed: int) -> bool:
-    """Whether the store holds all stages of a cell.
+def cell_label(row: str, seed: int) -> str:
+    """What a cell is called, to the user."""
+    return f"{row} seed {seed}"
+
+
+def cell_keys(session: Session, row: Row, seed: int) -> tuple[StageKey, ...]:
+    """The keys of all stages of a cell."""
+    if isinstance(row, ResolvedMethod):
+        return (ranker_key(session, row, seed),)
+    embeddings = (embedding_key(session, each, seed) for method in row.embedders for each in method.with_below())
+    return (
+        *embeddings,
+        ids_key(session, row, seed),
+        generator_key(session, row, seed),
+        beams_key(session, row, seed),
+    )
+
+
+def is_finished(session: Session, row: Row, seed: int) -> bool:
+    """Whether the store has all stages of a cell.
 
     Raises:
-        UserError: what it holds is damaged.
+        UserError: what it has is damaged.
     """
-    try:
-        if isinstance(row, ResolvedScheme):
-            run_scheme(bench.looking(), row, seed, _unheard)
-        else:
-            run_ranker(bench.looking(), row, seed, _unheard)
-    except Unfinished:
-        return False
-    return True
+    return all(find_stage(session.store, key) is not None for key in cell_keys(session, row, seed))
 
 
 @contextmanager
 def naming(label: str) -> Iterator[None]:
-    """Have a `UserError` of the block say where it happened."""
+    """Have a `UserError` of the block name the cell."""
     try:
         yield
     except UserError as error:
         raise UserError(f"{label}: {error}") from error.__cause__
 
 
-def _run_scheme(bench: Bench, scheme: ResolvedScheme, seed: int, stage: Callable[[str], None]) -> Finished:
-    stages = run_scheme(bench, scheme, seed, stage)
-    computed = any(one.computed for of in stages.by_name.values() for one in of)
-    return (*evaluate_scheme(bench, scheme, seed, stages), computed)
-
-
-def _run_ranker(bench: Bench, ranker: ResolvedMethod, seed: int, stage: Callable[[str], None]) -> Finished:
-    finished = run_ranker(bench, ranker, seed, stage)
-    return (*evaluate_ranker(bench, ranker, seed, finished), finished.computed)
+def _write(folder: Path, cell: CellResult, cases: Mapping[Task, Cases], stages: list[Stage], work: Work) -> None:
+    write_cell(folder, cell, cases)
+    remove_failure(cell.name, cell.seed, folder)
+    summary = _summary(cell)
+    work.done(summary if any(stage.computed for stage in stages) else f"{summary} (kept)")
 
 
 def _summary(cell: CellResult) -> str:
     k = max(cell.metrics["search"]["all"].recall)
-    found = {task: cell.metrics[task]["all"].recall[k] for task in cell.metrics}
-    return ", ".join(f"{task} R@{k} {'-' if value is None else f'{value:.3f}'}" for task, value in found.items())
-
-
-def _unheard(stage: str) -> None: ...
+    recalls = {task: cell.metrics[task]["all"].recall[k] for task in cell.metrics}
+    return ", ".join(f"{task} R@{k} {'-' if value is None else f'{value:.3f}'}" for task, value in recalls.items())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from pydantic import JsonValue
@@ -28,23 +29,49 @@ from semidbench.results.cell_result import (
 )
 from semidbench.results.metrics import head_items
 from semidbench.results.placements import Placements, place_beams, rankings_sha256
-from semidbench.runs.ranker_stage import load_ranker
-from semidbench.runs.scheme_stages import SchemeStages, load_beams
-from semidbench.runs.session import Bench
-from semidbench.store.fingerprint import NUMERIC, core_code, library_versions
+from semidbench.runs.shared.session import Session
+from semidbench.runs.stages import assign_ids, decode, embed, rank, train
+from semidbench.runs.stages.decode import load_beams
+from semidbench.runs.stages.rank import load_ranking
+from semidbench.store.fingerprint import NUMERIC, core_code, library_versions, module_code
+from semidbench.store.json_text import hash_json
 from semidbench.store.stages import Stage
+
+_STAGES = (embed, assign_ids, train, decode, rank)
+_CODE = ("results.cell_metrics", "results.metrics", "results.placements", "results.cases", "ids.usage", "ids.distinct")
+_ENCODERS = ("text.lsa", "text.sentence_model", "text.stored_encoder")
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeStages:
+    """The finished stages of a scheme's cell; `embeddings` has those that its embedders build on, too."""
+
+    embeddings: tuple[Stage, ...]
+    ids: Stage
+    generator: Stage
+    beams: Stage
+
+    @property
+    def by_name(self) -> dict[str, tuple[Stage, ...]]:
+        """As results name them."""
+        return {
+            "embedder": self.embeddings,
+            "layout": (self.ids,),
+            "generator": (self.generator,),
+            "decoder": (self.beams,),
+        }
 
 
 def evaluate_scheme(
-    bench: Bench, scheme: ResolvedScheme, seed: int, stages: SchemeStages
+    session: Session, scheme: ResolvedScheme, seed: int, stages: SchemeStages
 ) -> tuple[CellResult, dict[Task, Cases]]:
     """Score a scheme's beams against the held-out cases."""
-    ids, beams, targets = load_ids(stages.ids.folder), load_beams(stages.beams), _targets(bench)
+    ids, beams, targets = load_ids(stages.ids.folder), load_beams(stages.beams), _targets(session)
     placements = {
         task: place_beams(*beams[task], distinct_ids(ids[task].codes).item_to_id, targets[task]) for task in TASKS
     }
     return _result(
-        bench,
+        session,
         kind="scheme",
         name=scheme.name,
         methods=scheme.parts,
@@ -58,12 +85,12 @@ def evaluate_scheme(
 
 
 def evaluate_ranker(
-    bench: Bench, ranker: ResolvedMethod, seed: int, stage: Stage
+    session: Session, ranker: ResolvedMethod, seed: int, stage: Stage
 ) -> tuple[CellResult, dict[Task, Cases]]:
     """The result of a reference row."""
-    placements, rankings_hash = load_ranker(stage)
+    placements, rankings_hash = load_ranking(stage)
     return _result(
-        bench,
+        session,
         kind="ranker",
         name=ranker.name,
         methods={"ranker": ranker},
@@ -77,7 +104,7 @@ def evaluate_ranker(
 
 
 def _result(
-    bench: Bench,
+    session: Session,
     *,
     kind: Kind,
     name: str,
@@ -89,44 +116,33 @@ def _result(
     rankings_hash: str,
     stages: Mapping[str, tuple[Stage, ...]],
 ) -> tuple[CellResult, dict[Task, Cases]]:
-    cases = _cases(bench, placements)
+    cases = _cases(session, placements)
     cell = CellResult(
         kind=kind,
         track=TrackStamp(
-            name=bench.track.name, version=bench.track.version, protocol_sha256=protocol_sha256(bench.track)
+            name=session.track.name, version=session.track.version, protocol_sha256=protocol_sha256(session.track)
         ),
-        split=bench.split,
+        split=session.split,
         name=name,
-        dataset=DatasetStamp(sha256=bench.dataset_sha256, **bench.facts),
-        models=_models(bench),
+        dataset=DatasetStamp(sha256=session.dataset.sha256, **session.dataset.facts),
+        models={role: dict(model.files) for role, model in session.models.items()},
         options=recorded_options(methods),
         seed=seed,
-        metrics=compute_metrics(cases, bench.track.evaluation),
+        metrics=compute_metrics(cases, session.track.evaluation),
         ids=ids,
         id_table_sha256=ids_hash,
         rankings_sha256=rankings_hash,
         distributions=_distributions(code for method in methods.values() for code in method.codes()),
         environment=_environment(
-            bench,
+            session,
             methods.values(),
             [stage for of in stages.values() for stage in of],
-            gpus=bench.gpus if kind == "scheme" else 1,  # a ranker trains no generator
+            gpus=session.gpus if kind == "scheme" else 1,  # a ranker trains no generator
         ),
         timings={part: round(sum(stage.seconds for stage in of), 3) for part, of in stages.items()},
         peak_memory_mib=max(stage.peak_mib for of in stages.values() for stage in of),
     )
     return cell, cases
-
-
-def _models(bench: Bench) -> dict[Literal["text_encoder", "generator"], dict[str, str]]:
-    """SHA-256 of the files of each pretrained model."""
-    encoder, generator = bench.encoder_model, bench.generator_model
-    found: dict[Literal["text_encoder", "generator"], dict[str, str]] = {}
-    if encoder:
-        found["text_encoder"] = dict(encoder.files)
-    if generator:
-        found["generator"] = dict(generator.files)
-    return found
 
 
 def recorded_options(methods: Mapping[str, ResolvedMethod]) -> dict[str, JsonValue]:
@@ -138,16 +154,24 @@ def recorded_options(methods: Mapping[str, ResolvedMethod]) -> dict[str, JsonVal
     return found
 
 
-def _targets(bench: Bench) -> dict[Task, Ints]:
-    held_out = bench.held_out()
+@cache
+def result_code() -> str:
+    """SHA-256 over the core's code that computes results: the stages of all rows, the text encoders, the metrics."""
+    computing = {module for stage in _STAGES for module in stage.CODE}
+    own = {module for stage in _STAGES for module in stage.OWN_CODE}
+    return hash_json([core_code(*sorted({*computing, *_CODE, *_ENCODERS})), module_code(*sorted(own), "runs.evaluate")])
+
+
+def _targets(session: Session) -> dict[Task, Ints]:
+    held_out = session.dataset.held_out()
     return {"search": held_out.queries.items, "rec": held_out.targets}
 
 
-def _cases(bench: Bench, placements: Mapping[Task, Placements]) -> dict[Task, Cases]:
+def _cases(session: Session, placements: Mapping[Task, Placements]) -> dict[Task, Cases]:
     """Placements with their pairing unit (item for search, user for recommendation) and their group."""
-    held_out, targets = bench.held_out(), _targets(bench)
-    counts = np.bincount(bench.train.interactions.items, minlength=bench.train.n_items)
-    head = head_items(counts, bench.track.evaluation.head_share)
+    held_out, targets = session.dataset.held_out(), _targets(session)
+    counts = np.bincount(session.dataset.train.interactions.items, minlength=session.dataset.train.n_items)
+    head = head_items(counts, session.track.evaluation.head_share)
     units = {"search": held_out.queries.items, "rec": held_out.users}
     return {task: Cases(placements[task], units[task].astype(np.int32), head[targets[task]]) for task in TASKS}
 
@@ -155,7 +179,7 @@ def _cases(bench: Bench, placements: Mapping[Task, Placements]) -> dict[Task, Ca
 def _distributions(codes: Iterable[Code]) -> tuple[Distribution, ...]:
     from semidbench.version import __version__
 
-    core = Distribution(name="semidbench", version=__version__, code_sha256=core_code("runs.evaluate"))
+    core = Distribution(name="semidbench", version=__version__, code_sha256=result_code())
     plugins = {
         (code.name, code.version): Distribution(name=code.name, version=code.version, code_sha256=code.code_sha256)
         for code in codes
@@ -163,12 +187,14 @@ def _distributions(codes: Iterable[Code]) -> tuple[Distribution, ...]:
     return (core, *(plugins[key] for key in sorted(plugins)))
 
 
-def _environment(bench: Bench, methods: Iterable[ResolvedMethod], stages: Iterable[Stage], gpus: int) -> Environment:
+def _environment(
+    session: Session, methods: Iterable[ResolvedMethod], stages: Iterable[Stage], gpus: int
+) -> Environment:
     required = [code.requirements for method in methods for code in method.codes()]
     harness = library_versions([*NUMERIC, "accelerate"] if gpus > 1 else NUMERIC)
     return Environment(
-        device=bench.device,
-        threads=bench.track.threads,
+        device=session.device,
+        threads=session.track.threads,
         gpus=gpus,
         machines=tuple(dict.fromkeys(Machine(**stage.machine.as_key()) for stage in stages)),
         libraries={name: version for of in (*required, harness) for name, version in sorted(of.items())},

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Work(Protocol):
-    """Told of one piece of work; several may be under way at a time."""
+    """Is called about one piece of work; several may be under way at a time."""
 
     def stage(self, name: str) -> None:
         """A stage of it begins."""
@@ -17,12 +17,12 @@ class Work(Protocol):
     def done(self, summary: str | None = None) -> None:
         """It is over. A cell has a summary, and its result is on disk; what cells share has none."""
 
-    def failed(self, told: str) -> None:
-        """It is a cell and over, without a result: a plugin failed, as one line tells."""
+    def failed(self, message: str) -> None:
+        """It is a cell and over, without a result: a plugin failed; `message` is one line."""
 
 
 class Reporter(Protocol):
-    """Told of everything that takes time."""
+    """Is called about everything that takes time."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""
@@ -48,7 +48,7 @@ class Silent:
     def progress(self, what: str, done: int, total: int) -> None: ...
     def plan(self, cells: int) -> None: ...
     def done(self, summary: str | None = None) -> None: ...
-    def failed(self, told: str) -> None: ...
+    def failed(self, message: str) -> None: ...
 
     def begin(self, label: str) -> Work:
         return self

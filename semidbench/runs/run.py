@@ -1,4 +1,7 @@
-"""A run: the rows of a track, or schemes of one's own, over seeds, to result files and a leaderboard."""
+"""`semidbench run`: the rows of a track, or schemes of one's own, over seeds, to result files and a leaderboard.
+
+`run` and `run_with` are the whole way in order. What a cell goes through is `run_cell`, in semidbench.runs.cell.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,8 @@ from pathlib import Path
 
 from semidbench.dataset import Split
 from semidbench.errors import UserError
-from semidbench.isolation.call import in_this_process
 from semidbench.isolation.limits import check_limits, plugin_limits
-from semidbench.isolation.resolver import resolve_apart, resolve_here
+from semidbench.isolation.resolver import resolve_here, resolve_isolated
 from semidbench.leaderboards.board import Leaderboard, check_track, leaderboard, results_folder
 from semidbench.leaderboards.claims.compare import write_comparison
 from semidbench.leaderboards.tables import write_tables
@@ -20,13 +22,14 @@ from semidbench.methods.failure import PluginFailure
 from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedScheme, Wanted
 from semidbench.published import table_rows
 from semidbench.results.files import read_cells
-from semidbench.runs.cell import cell_label, run_cell
-from semidbench.runs.failures import Failure, failure, record, tried_once
-from semidbench.runs.query_tokens import held_out_query_tokens, training_query_tokens
+from semidbench.runs.cell import Row, cell_label, run_cell
+from semidbench.runs.failures import Failure, write_failure
 from semidbench.runs.reporter import Reporter, Silent
-from semidbench.runs.session import Bench, open_bench
-from semidbench.runs.workers.capacity import count_workers, measure
-from semidbench.runs.workers.jobs import plan_jobs
+from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
+from semidbench.runs.shared.session import Session, open_session
+from semidbench.runs.stages.embed import FailedEmbeddings
+from semidbench.runs.workers.capacity import Capacity, count_workers, measure
+from semidbench.runs.workers.jobs import Job, plan_jobs
 from semidbench.runs.workers.scheduler import Setup, run_jobs
 from semidbench.store.stages import default_store
 from semidbench.tracks.track import Track, load_track
@@ -34,6 +37,27 @@ from semidbench.tracks.track import Track, load_track
 DEFAULT_TRACK = "demo"
 DEFAULT_OUT = Path("semidbench-results")
 DEVELOPMENT = "development"  # results of the development split stand in a folder of their own
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What was asked of a run; `run` explains each."""
+
+    track: str = DEFAULT_TRACK
+    schemes: tuple[str, ...] = ()
+    seeds: int | None = None
+    table: str | None = None
+    data: Path | None = None
+    out: Path = DEFAULT_OUT
+    cache: Path | None = None
+    split: Split = "test"
+    device: str = "auto"
+    jobs: int | None = None
+    gpus: int = 1
+    plugin_minutes: float | None = None
+    plugin_memory: float | None = None
+    debug_plugins: bool = False
+    skip_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +103,7 @@ def run(
     Plugins work in processes of their own; one that fails costs its cells and no other.
 
     Args:
+        track: a built-in track's name, or a track file.
         schemes: rows as embedder/quantizer/layout; none means `table`, or the rows that the track names.
         seeds: seeds 0 .. seeds-1; None means what the track plans.
         table: the rows of a published table instead, "1", "2", "3", "extra" or "all"; see semidbench.published.
@@ -95,100 +120,145 @@ def run(
         plugin_memory: GiB that it may take, on a CPU under Linux; None: what is free, divided by the cells at a time.
         debug_plugins: have plugins work in this process, without limits, and cells run one at a time.
         skip_missing: leave out rows whose plugins are not installed, with a note.
+        reporter: is called as the work goes on; None: nobody is.
 
     Raises:
-        UserError: anything the user can mend.
+        UserError: anything the user can fix.
     """
-    reporter = reporter or Silent()
-    chosen = load_track(track)
-    n_seeds = chosen.plan.seeds if seeds is None else seeds
-    _check_arguments(table, schemes, n_seeds, jobs, gpus, debug_plugins)
-    named = table_rows(table) if table else schemes or chosen.plan.rows
-    wanted = {one.name: one for one in (Wanted("scheme", text) for text in named)}
-    wanted |= {one.name: one for one in (Wanted("ranker", text) for text in chosen.plan.references)}
-    found = (resolve_here if debug_plugins else resolve_apart)(chosen, tuple(wanted.values()))
-    _check_missing(found, skip_missing, reporter)
-    rows = [row for row in found if isinstance(row, ResolvedScheme)]
-    references = [row for row in found if isinstance(row, ResolvedMethod)]
-    broken = {name: error for name, error in zip(wanted, found, strict=True) if isinstance(error, PluginFailure)}
-    out = out if split == "test" else out / DEVELOPMENT
-    folder = results_folder(chosen.name, out)
-    for cell in read_cells(folder)[:1]:  # before hours of work that could not stand beside those results
-        check_track(cell, chosen, folder)
-    _writable(folder)
-    with held_threads(chosen.threads):
+    options = RunOptions(
+        track=track,
+        schemes=tuple(schemes),
+        seeds=seeds,
+        table=table,
+        data=data,
+        out=out,
+        cache=cache,
+        split=split,
+        device=device,
+        jobs=jobs,
+        gpus=gpus,
+        plugin_minutes=plugin_minutes,
+        plugin_memory=plugin_memory,
+        debug_plugins=debug_plugins,
+        skip_missing=skip_missing,
+    )
+    return run_with(options, reporter or Silent())
+
+
+def run_with(options: RunOptions, reporter: Reporter) -> Run:
+    """As `run`: resolve the rows, open the session, run every cell, write the tables."""
+    track = load_track(options.track)
+    seeds = track.plan.seeds if options.seeds is None else options.seeds
+    _check(options, seeds)
+    rows, unbuilt = _resolve(options, track, reporter)
+    out = options.out if options.split == "test" else options.out / DEVELOPMENT
+    folder = results_folder(track.name, out)
+    _check_folder(folder, track)
+    with held_threads(track.threads):
         reporter.stage("prepare the data")
-        store, on = cache or default_store(), pick_device(device)
-        check_gpus(gpus, on)
-        minutes = chosen.plan.stage_minutes if plugin_minutes is None else plugin_minutes
-        check_limits(minutes, plugin_memory, on)
-        bench = replace(open_bench(chosen, split, data, store, on, reporter.progress), gpus=gpus)
-        for note in bench.notes:
+        store, device = options.cache or default_store(), pick_device(options.device)
+        check_gpus(options.gpus, device)
+        minutes = track.plan.stage_minutes if options.plugin_minutes is None else options.plugin_minutes
+        check_limits(minutes, options.plugin_memory, device)
+        session = open_session(track, options.split, options.data, store, device, options.gpus)
+        for note in session.dataset.notes:
             reporter.note(note)
-        planned = plan_jobs(bench, rows, references, n_seeds)
-        cells = [job for job in planned if job.kind != "embedder"]
-        capacity = measure(bench)
-        asked, unfinished = 1 if gpus > 1 or debug_plugins else jobs, sum(not cell.kept for cell in cells)
-        count, remark = count_workers(asked, unfinished, capacity)
-        if remark:
-            reporter.note(remark)
-        if count > 1 and any(cell.kind == "scheme" and not cell.kept for cell in cells):
-            reporter.stage("tokenise the queries")  # once, before several cells want that at the same time
-            training_query_tokens(bench)
-            held_out_query_tokens(bench)
-        reporter.plan(len(cells) + n_seeds * len(broken))
-        failures = _cannot_be_built(broken, n_seeds, folder, reporter)
-        limits = plugin_limits(minutes, plugin_memory, on, capacity.free_mib, count)
-        if count == 1:
-            bench = replace(bench, limits=limits, call=in_this_process if debug_plugins else bench.call)
-            failures += _one_by_one(bench, (*rows, *references), n_seeds, folder, reporter)
+        jobs, capacity = plan_jobs(session, rows, seeds), measure(session)
+        cells = [job for job in jobs if job.kind != "embedder"]
+        count = _workers(options, cells, capacity, reporter)
+        limits = plugin_limits(minutes, options.plugin_memory, device, capacity.free_mib, count)
+        reporter.plan(len(cells) + seeds * len(unbuilt))
+        failures = _fail_unbuilt(unbuilt, seeds, folder, reporter)
+        if count > 1:
+            _tokenise(session, cells, reporter)
+            setup = Setup.of(session, options.data, folder, limits, rows)
+            del session  # the workers open their own
+            failures += run_jobs(jobs, setup, count, capacity.cards, reporter)
         else:
-            setup = Setup(chosen, split, data, store, on, folder, bench.identity, limits, (*rows, *references))
-            del bench  # the workers open their own
-            failures += run_jobs(planned, setup, count, capacity.cards, reporter)
-    return _tables(chosen, out, failures, reporter)
+            session = replace(session, limits=None if options.debug_plugins else limits)
+            failed: FailedEmbeddings = {}
+            for seed in range(seeds):
+                for row in rows:
+                    work = reporter.begin(cell_label(row.name, seed))
+                    if failure := run_cell(session, row, seed, folder, work, failed):
+                        write_failure(failure, folder)
+                        work.failed(failure.message)
+                        failures.append(failure)
+    return _tables(track, out, tuple(failures), reporter)
 
 
-def _check_arguments(
-    table: str | None, schemes: Sequence[str], seeds: int, jobs: int | None, gpus: int, debug_plugins: bool
-) -> None:
-    """Refuse numbers below one, and arguments that exclude each other."""
-    if table is not None and schemes:
+def _check(options: RunOptions, seeds: int) -> None:
+    """Refuse numbers below one, and options that exclude each other."""
+    jobs = options.jobs
+    if options.table is not None and options.schemes:
         raise UserError("--table names the rows and so does --scheme: give one of them")
     if seeds < 1:
         raise UserError(f"seeds must be 1 or more, not {seeds}")
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs must be 1 or more, not {jobs}")
-    if gpus > 1 and jobs is not None and jobs > 1:
-        raise UserError(f"--gpus {gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}")
-    if debug_plugins and jobs is not None and jobs > 1:
+    if options.gpus > 1 and jobs is not None and jobs > 1:
+        raise UserError(
+            f"--gpus {options.gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}"
+        )
+    if options.debug_plugins and jobs is not None and jobs > 1:
         raise UserError(f"--debug-plugins runs one cell at a time in this process, so not with --jobs {jobs}")
 
 
-def _cannot_be_built(
-    broken: Mapping[str, PluginFailure], seeds: int, folder: Path, reporter: Reporter
-) -> tuple[Failure, ...]:
-    """The cells of rows whose plugins cannot be imported or built: told before any other."""
-    lost = tuple(failure(name, seed, "build", error) for seed in range(seeds) for name, error in broken.items())
-    for one in lost:
-        record(one, folder)
-        reporter.begin(cell_label(one.row, one.seed)).failed(one.told)
-    return lost
+def _resolve(options: RunOptions, track: Track, reporter: Reporter) -> tuple[tuple[Row, ...], dict[str, PluginFailure]]:
+    """The rows, schemes first, and by name those whose plugins cannot be imported or built."""
+    named = table_rows(options.table) if options.table else options.schemes or track.plan.rows
+    asked = [*(Wanted("scheme", text) for text in named), *(Wanted("ranker", text) for text in track.plan.references)]
+    wanted = {one.name: one for one in asked}
+    resolve = resolve_here if options.debug_plugins else resolve_isolated
+    outcomes = resolve(track, tuple(wanted.values()))
+    _check_missing(outcomes, options.skip_missing, reporter)
+    rows = tuple(row for row in outcomes if isinstance(row, ResolvedScheme | ResolvedMethod))
+    by_name = zip(wanted, outcomes, strict=True)
+    return rows, {name: outcome for name, outcome in by_name if isinstance(outcome, PluginFailure)}
 
 
-def _one_by_one(
-    bench: Bench, rows: Sequence[ResolvedScheme | ResolvedMethod], seeds: int, folder: Path, reporter: Reporter
-) -> tuple[Failure, ...]:
-    bench, failures = replace(bench, stage=tried_once(bench.stage)), []
-    for seed in range(seeds):
-        for row in rows:
-            work = reporter.begin(cell_label(row.name, seed))
-            failure = run_cell(bench, row, seed, folder, work)
-            if failure:
-                failures.append(failure)
-                record(failure, folder)
-                work.failed(failure.told)
-    return tuple(failures)
+def _check_folder(folder: Path, track: Track) -> None:
+    """Before hours of work that could not be written, or not beside the results that are there."""
+    for cell in read_cells(folder)[:1]:
+        check_track(cell, track, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write results to {folder}: {error.strerror}. Name another folder with --out"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write results to {folder}: no permission. Name another folder with --out")
+
+
+def _workers(options: RunOptions, cells: Sequence[Job], capacity: Capacity, reporter: Reporter) -> int:
+    """How many cells run at a time; the user gets a note where that is not what was to be expected."""
+    asked = 1 if options.gpus > 1 or options.debug_plugins else options.jobs
+    count, note = count_workers(asked, sum(not cell.kept for cell in cells), capacity)
+    if note:
+        reporter.note(note)
+    return count
+
+
+def _tokenise(session: Session, cells: Sequence[Job], reporter: Reporter) -> None:
+    """Once, before several cells want that at the same time."""
+    if any(cell.kind == "scheme" and not cell.kept for cell in cells):
+        reporter.stage("tokenise the queries")
+        training_query_tokens(session)
+        held_out_query_tokens(session)
+
+
+def _fail_unbuilt(unbuilt: Mapping[str, PluginFailure], seeds: int, folder: Path, reporter: Reporter) -> list[Failure]:
+    """The cells of rows whose plugins cannot be imported or built: they fail before any other begins."""
+    failures = [
+        Failure(name, seed, "build", error.message, error.trace, error.output)
+        for seed in range(seeds)
+        for name, error in unbuilt.items()
+    ]
+    for failure in failures:
+        write_failure(failure, folder)
+        reporter.begin(cell_label(failure.row, failure.seed)).failed(failure.message)
+    return failures
 
 
 def _tables(track: Track, out: Path, failures: tuple[Failure, ...], reporter: Reporter) -> Run:
@@ -206,26 +276,15 @@ def _tables(track: Track, out: Path, failures: tuple[Failure, ...], reporter: Re
     return Run(board, folder, (*write_tables(board, out), *write_comparison(board, out)), failures)
 
 
-def _check_missing(found: Sequence[Outcome], skip_missing: bool, reporter: Reporter) -> None:
+def _check_missing(outcomes: Sequence[Outcome], skip_missing: bool, reporter: Reporter) -> None:
     """Note what is missing, or raise one error for all of it."""
-    missing = [str(error) for error in found if isinstance(error, MissingMethod)]
+    missing = [str(error) for error in outcomes if isinstance(error, MissingMethod)]
     if missing and not skip_missing:
         raise MissingMethod(
             f"{'; '.join(missing)}. Nothing was run. Install what is missing, or leave "
             f"{'that row' if len(missing) == 1 else 'those rows'} out with --skip-missing"
         )
-    if missing and len(missing) == len(found):
+    if missing and len(missing) == len(outcomes):
         raise MissingMethod(f"{'; '.join(missing)}. No row is left to run")
     for line in missing:
         reporter.note(f"left out: {line}")
-
-
-def _writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write results to {folder}: {error.strerror}. Name another folder with --out"
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"cannot write results to {folder}: no permission. Name another folder with --out")

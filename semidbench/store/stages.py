@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,13 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock
 
 from semidbench.errors import UserError
 from semidbench.machine.identity import Machine, this_machine
 from semidbench.machine.memory import peak_mib, reset_peak
+from semidbench.store.json_text import hash_json
 
 FORMAT = 2
 CACHE_VARIABLE = "SEMIDBENCH_CACHE"
@@ -53,17 +53,25 @@ class Spent:
     peak_mib: float
 
 
+@dataclass(frozen=True, slots=True)
+class StageKey:
+    """All that determines a stage's output.
+
+    Attributes:
+        name: of the stage, e.g. "generator".
+        inputs: JSON values; the hashes of earlier stages' keys are among them.
+    """
+
+    name: str
+    inputs: Mapping[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 in hex, under which the store has the stage."""
+        return hash_json({"format": FORMAT, "stage": self.name, "inputs": self.inputs})
+
+
 Make = Callable[[Path], Spent | None]  # writes a stage's output into the folder
-
-
-class RunStage(Protocol):
-    """What `run_stage` and `find_stage` are to a cell."""
-
-    def __call__(self, store: Path, name: str, inputs: Mapping[str, Any], make: Make, /) -> Stage: ...
-
-
-class Unfinished(Exception):
-    """The store does not hold a stage that was looked for."""
 
 
 def default_store() -> Path:
@@ -73,30 +81,21 @@ def default_store() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or user_cache_path("semidbench"))
 
 
-def key_hash(inputs: Mapping[str, Any]) -> str:
-    """SHA-256 of the inputs as canonical JSON."""
-    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> Stage:
+def run_stage(store: Path, key: StageKey, make: Make) -> Stage:
     """The stage's output, computed by `make(folder)` unless the store has it.
 
     Two processes that want the same stage compute it once: the second waits for the first. A stage
     that fails or is killed leaves nothing that a later run would take for its output.
 
     Args:
-        name: of the stage, e.g. "generator".
-        inputs: all that determines the output, JSON values only.
-        make: writes the output into the empty folder it is given. What it says that the work took is the stage's
-            time and memory; if it says nothing, both are this process's.
+        make: writes the output into the empty folder it is given. It may return the time and memory that the work
+            took; if it returns None, both are this process's.
 
     Raises:
         UserError: the store cannot be written, or was written by another version of its format.
     """
-    key = _key(name, inputs)
-    final, unfinished = store / name / key, store / "unfinished" / f"{name}-{key}"
-    if (found := _read(final, key)) is not None:
+    final, unfinished = store / key.name / key.hash, store / "unfinished" / f"{key.name}-{key.hash}"
+    if (found := find_stage(store, key)) is not None:
         return found
     try:
         for folder in (final.parent, unfinished.parent, store / "locks"):
@@ -105,8 +104,8 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> 
         raise UserError(
             f"cannot write to the cache {store}: {error.strerror}. Free it, or name another folder with --cache"
         ) from error
-    with FileLock(store / "locks" / f"{key}.lock"):
-        if (found := _read(final, key)) is not None:
+    with FileLock(store / "locks" / f"{key.hash}.lock"):
+        if (found := find_stage(store, key)) is not None:
             return found
         shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
         unfinished.mkdir()
@@ -116,8 +115,8 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> 
             spent = make(unfinished) or Spent(time.perf_counter() - began, peak_mib())
             meta: dict[str, Any] = {
                 "format": FORMAT,
-                "stage": name,
-                "inputs": inputs,
+                "stage": key.name,
+                "inputs": key.inputs,
                 "seconds": round(spent.seconds, 3),
                 "peak_mib": round(spent.peak_mib, 1),
                 "machine": this_machine().as_key(),
@@ -126,30 +125,19 @@ def run_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> 
             (unfinished / _META).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", "utf-8")
             unfinished.rename(final)
         except OSError as error:
-            raise UserError(f"stage {name} failed on a file: {error}. Nothing of it is kept in {store}") from error
+            raise UserError(f"stage {key.name} failed on a file: {error}. Nothing of it is kept in {store}") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    return Stage(final, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=True)
+    return Stage(final, key.hash, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=True)
 
 
-def find_stage(store: Path, name: str, inputs: Mapping[str, Any], make: Make) -> Stage:
-    """As `run_stage`, but computes nothing.
+def find_stage(store: Path, key: StageKey) -> Stage | None:
+    """The stage if the store has it, else None. Nothing is computed.
 
     Raises:
-        Unfinished: the store does not hold it.
-        UserError: what it holds is damaged.
+        UserError: what the store has is damaged.
     """
-    key = _key(name, inputs)
-    if (found := _read(store / name / key, key)) is None:
-        raise Unfinished(name)
-    return found
-
-
-def _key(name: str, inputs: Mapping[str, Any]) -> str:
-    return key_hash({"format": FORMAT, "stage": name, "inputs": inputs})
-
-
-def _read(folder: Path, key: str) -> Stage | None:
+    folder = store / key.name / key.hash
     try:
         meta = json.loads((folder / _META).read_text("utf-8"))
     except FileNotFoundError:
@@ -157,7 +145,7 @@ def _read(folder: Path, key: str) -> Stage | None:
     except (OSError, ValueError) as error:
         raise UserError(f"cached stage {folder} cannot be read: {error}. Delete that folder and run again") from error
     try:
-        stage = Stage(folder, key, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=False)
+        stage = Stage(folder, key.hash, meta["seconds"], meta["peak_mib"], Machine(**meta["machine"]), computed=False)
         whole = meta["bytes"] == _sizes(folder)
     except (TypeError, KeyError, OSError):
         whole = False

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from semidbench.tracks.track import Track
 
 from semidbench.api import TASKS, Task
 from semidbench.errors import UserError
-from semidbench.isolation.resolver import resolve_apart, resolved
+from semidbench.isolation.resolver import resolve_isolated, resolved
 from semidbench.machine.device import held_threads, pick_device
 from semidbench.methods.plugin_code import required
 from semidbench.methods.resolved import Wanted
@@ -22,10 +23,9 @@ from semidbench.results.files import cell_paths, read_cases, read_cell
 from semidbench.results.metrics import GROUPS
 from semidbench.runs.cell import Row, cell_label, run_cell
 from semidbench.runs.reporter import Reporter
-from semidbench.runs.session import Bench, open_bench
+from semidbench.runs.shared.session import Session, open_session
 from semidbench.store.stages import default_store
 from semidbench.submissions.board_checks import Filed
-from semidbench.tracks.track import Track
 
 ROUNDING = 0.01  # of R@k over all cases: rounding on other machines swaps neighbours of nearly equal score
 SEED_RANGES = 3  # how many times further than its seeds are from each other other machines may take a trained row
@@ -97,14 +97,14 @@ def recompute(
     rows: dict[Wanted, Row | UserError] = {}
     with held_threads(track.threads):
         reporter.stage("prepare the data")
-        bench = open_bench(track, "test", data, cache or default_store(), pick_device(device), reporter.progress)
+        session = open_session(track, "test", data, cache or default_store(), pick_device(device))
         reporter.plan(len(filed))
         for one in filed:
             wanted = _wanted(one)
             if wanted not in rows:
                 rows[wanted] = _row(track, wanted)
             seeds = [each.cell for each in board if _wanted(each) == wanted]
-            yield _again(bench, rows[wanted], one, seeds, reporter)
+            yield _again(session, rows[wanted], one, seeds, reporter)
 
 
 def _wanted(one: Filed) -> Wanted:
@@ -114,28 +114,30 @@ def _wanted(one: Filed) -> Wanted:
 def _row(track: Track, wanted: Wanted) -> Row | UserError:
     """The row, or why there is none here."""
     try:
-        return resolved(resolve_apart(track, [wanted]))[0]
+        return resolved(resolve_isolated(track, [wanted]))[0]
     except UserError as error:
         return error
 
 
-def _again(bench: Bench, row: Row | UserError, one: Filed, seeds: Sequence[CellResult], reporter: Reporter) -> Again:
+def _again(
+    session: Session, row: Row | UserError, one: Filed, seeds: Sequence[CellResult], reporter: Reporter
+) -> Again:
     work = reporter.begin(cell_label(one.cell.name, one.cell.seed))
     if isinstance(row, UserError):
         work.failed(str(row))
         return Again(one.path, failed=str(row))
     with tempfile.TemporaryDirectory(prefix="semidbench-") as scratch:
         folder = Path(scratch)
-        if failure := run_cell(bench, row, one.cell.seed, folder, work):
-            work.failed(failure.told)
-            return Again(one.path, failed=f"{failure.stage}: {failure.told}")
+        if failure := run_cell(session, row, one.cell.seed, folder, work, {}):
+            work.failed(failure.message)
+            return Again(one.path, failed=f"{failure.stage}: {failure.message}")
         found = read_cell(cell_paths(folder, one.cell)[0])
         cases = read_cases(folder, found)
     return Again(
         one.path,
         differs=tuple(_differences(one.cell, read_cases(one.path.parent, one.cell), found, cases)),
         elsewhere=tuple(_elsewhere(one.cell, found)),
-        beyond=(*_strange_libraries(one.cell, found), *_too_far(one.cell, found, seeds, bench.track)),
+        beyond=(*_strange_libraries(one.cell, found), *_too_far(one.cell, found, seeds, session.track)),
     )
 
 

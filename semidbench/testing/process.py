@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from semidbench.isolation.limits import Limits
-from semidbench.isolation.output import FLOOD, Printed
+from semidbench.isolation.output import FLOOD, CapturedOutput
 from semidbench.machine import processes
-from semidbench.machine.processes import Heard, Program
+from semidbench.machine.processes import MessageQueue, Program
 from semidbench.methods.traces import ask_where, where_it_was
 from semidbench.store.stages import CACHE_VARIABLE
 from semidbench.testing.worker import FOLDER_VARIABLE, JOB, TOLD
@@ -33,23 +33,23 @@ def run_worker(job: Mapping[str, Any], folder: Path, cache: Path, hash_seed: int
     folder.mkdir(parents=True)
     (folder / JOB).write_text(json.dumps({**job, "memory_mib": limits.memory_mib}), "utf-8")
     own = {FOLDER_VARIABLE: str(folder), CACHE_VARIABLE: str(cache), "PYTHONHASHSEED": str(hash_seed)}
-    variables, heard, printed = processes.environment(1, own), Heard(), Printed()
-    with processes.started("semidbench.testing.worker", [variables], heard, 0, printed.overhear_silently) as begun:
-        why = _wait(begun[0], heard, folder, limits)
-        how = None if why else processes.how_ended(begun[0])
+    variables, messages, captured = processes.environment(1, own), MessageQueue(), CapturedOutput()
+    with processes.started("semidbench.testing.worker", [variables], messages, 0, captured.read_silently) as programs:
+        why = _wait(programs[0], messages, folder, limits)
+        how = None if why else processes.how_ended(programs[0])
     if why is None and (folder / TOLD).is_file():
         told: dict[str, Any] = json.loads((folder / TOLD).read_text("utf-8"))
         return told
-    trace = where_it_was(folder) or printed.text()[-_LAST:] or None
+    trace = where_it_was(folder) or captured.text()[-_LAST:] or None
     return {"breaches": {}, "ended": why or f"its process {how}", "trace": trace}
 
 
-def _wait(program: Program, heard: Heard, folder: Path, limits: Limits) -> str | None:
+def _wait(program: Program, messages: MessageQueue, folder: Path, limits: Limits) -> str | None:
     """Until it ends; why it is to be ended, if it did not by itself."""
     until = time.monotonic() + limits.seconds
     try:
         while True:
-            match processes.next_message(heard, until)[1]:
+            match processes.next_message(messages, until)[1]:
                 case ["ended"]:
                     return None
                 case ["flooded"]:

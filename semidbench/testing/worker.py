@@ -18,7 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from semidbench.isolation.limits import end_first, hold_memory, let_go_memory
+from semidbench.isolation.limits import end_first, hold_memory, release_memory
 from semidbench.machine.channels import channels
 from semidbench.methods.failure import described
 from semidbench.methods.traces import dump_to, plugin_traceback
@@ -45,7 +45,7 @@ def main() -> None:
     try:
         _DEEDS[job["do"]](job, folder, told)
     except BaseException as error:  # a method that calls sys.exit() too
-        let_go_memory()
+        release_memory()
         told["failed"], told["trace"] = described(error), plugin_traceback(error)
     part = folder / f"{TOLD}.part"
     part.write_text(json.dumps(told), "utf-8")

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semidbench.errors import UserError
-from semidbench.tracks.track import Pinned
+
+if TYPE_CHECKING:
+    from semidbench.tracks.track import Pinned
 
 MODELS_VARIABLE = "SEMIDBENCH_MODELS"
 WEIGHTS = "model.safetensors"

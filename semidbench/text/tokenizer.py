@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semidbench.errors import UserError
-from semidbench.text.pretrained import Pretrained
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from semidbench.text.pretrained import Pretrained
 
 FORMAT = 1
 _TOKENIZER, _SIZE = "tokenizer.json", "text_tokens.json"

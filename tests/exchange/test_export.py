@@ -37,7 +37,7 @@ from semidbench.results.metrics import ndcg_at, recall_at
 from semidbench.results.placements import first_occurrences, place_beams
 from semidbench.runs.cell import run_cell
 from semidbench.runs.reporter import Silent
-from semidbench.runs.session import Bench, open_bench
+from semidbench.runs.shared.session import Session, open_session
 from semidbench.store.files import slug
 from semidbench.tracks.track import load_track
 
@@ -49,7 +49,7 @@ SMOKE = load_track("smoke")
 class Cells:
     """A store with finished cells of the smoke track, and the folder of their results."""
 
-    bench: Bench
+    session: Session
     store: Path
     results: Path
 
@@ -57,7 +57,7 @@ class Cells:
         """The result of seed 0."""
         row = resolve_scheme(load_registry(), scheme, SMOKE)
         with held_threads(SMOKE.threads):
-            run_cell(self.bench, row, 0, self.results, Silent())
+            run_cell(self.session, row, 0, self.results, Silent(), {})
         return self.result(row.name)
 
     def result(self, scheme: str) -> CellResult:
@@ -70,8 +70,8 @@ class Cells:
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     store = tmp_path_factory.mktemp("store")
-    bench = open_bench(SMOKE, "test", None, store, "cpu", Silent().progress)
-    made = Cells(bench, store, tmp_path_factory.mktemp("results"))
+    session = open_session(SMOKE, "test", None, store, "cpu")
+    made = Cells(session, store, tmp_path_factory.mktemp("results"))
     for scheme in (ATOMIC, SHARED, SEPARATE):
         made.run(scheme)
     return made
@@ -266,7 +266,7 @@ def test_ids_come_back_as_they_were(cells: Cells, scheme: str, tmp_path: Path, m
     """Exported, imported and run, IDs give the code table and the rankings of the scheme that they come from."""
     monkeypatch.setenv(IDS_VARIABLE, str(tmp_path / "ids"))
     (path,) = export_ids("smoke", scheme, cache=cells.store, out=tmp_path)
-    imported = import_ids(path, None, "back", SMOKE, cells.bench.train.n_items)
+    imported = import_ids(path, None, "back", SMOKE, cells.session.dataset.train.n_items)
     again, first = cells.run(imported.scheme), cells.result(scheme)
     assert again.id_table_sha256 == first.id_table_sha256
     assert again.rankings_sha256 == first.rankings_sha256
@@ -287,7 +287,7 @@ def test_the_index_tells_the_same_items_apart(
     )
     told = json.loads(about.read_text())
     assert (told["semidbench_id_index"], told["id_table_sha256"]) == (1, cells.result(scheme).id_table_sha256)
-    n_items = cells.bench.train.n_items
+    n_items = cells.session.dataset.train.n_items
     back = import_ids(files[0], files[1] if len(files) > 1 else None, "back", SMOKE, n_items).ids
     ids = from_parquet(parquet.read_bytes(), "").ids
     for task in TASKS:

@@ -180,7 +180,7 @@ def test_parquet_and_json_of_the_same_ids_are_the_same_row(tmp_path: Path) -> No
 
 def test_imported_ids_are_a_scheme(tmp_path: Path) -> None:
     done = import_ids(written(tmp_path, INDEX), None, "mine", SMOKE, N)
-    resolve_scheme(load_registry(), done.scheme, SMOKE).layout.build()
+    resolve_scheme(load_registry(), done.scheme, SMOKE).layout.named.build()
     for options, message in (
         (
             "ids=mine,sha256=000000000000",
@@ -191,7 +191,7 @@ def test_imported_ids_are_a_scheme(tmp_path: Path) -> None:
         ("ids=mine,sha256=../../x", "are named as `semidbench import ids` prints it"),
     ):
         with pytest.raises(UserError, match=message):
-            resolve_scheme(load_registry(), f"-/-/imported[{options}]", SMOKE).layout.build()
+            resolve_scheme(load_registry(), f"-/-/imported[{options}]", SMOKE).layout.named.build()
     with pytest.raises(UserError, match="option ids of layout 'imported'"):
         resolve_scheme(load_registry(), "-/-/imported", SMOKE)
 

@@ -11,11 +11,11 @@ from semidbench.api import Interactions, ItemIds
 from semidbench.generator import examples
 from semidbench.generator.examples import IGNORED, TokenRows, rec_prompts, search_prompts, training_examples
 from semidbench.ids.vocabulary import id_vocabulary
-from semidbench.runs import query_tokens
-from semidbench.runs.query_tokens import held_out_query_tokens, training_query_tokens
-from semidbench.runs.reporter import Silent
-from semidbench.runs.session import Bench, open_bench
-from semidbench.text.tokenizer import END_ID, train_tokenizer
+from semidbench.runs.shared import query_tokens
+from semidbench.runs.shared.dataset import SplitDataset
+from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
+from semidbench.runs.shared.session import open_session
+from semidbench.text.tokenizer import END_ID, load_text_tokens, train_tokenizer
 from semidbench.tracks.track import Prompts, load_track
 
 PROMPTS = Prompts(search="search: {query}", rec="recommend: {history}", history=3, max_tokens=8)
@@ -56,15 +56,16 @@ def test_queries_in_pieces_are_tokenised_as_one_by_one(texts: list[str], piece: 
 
 
 def test_a_run_tokenises_its_queries_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = open_bench(load_track("smoke"), "test", None, tmp_path, "cpu", Silent().progress)
-    held_out = bench.held_out().queries.texts
+    session = open_session(load_track("smoke"), "test", None, tmp_path, "cpu")
+    held_out = session.dataset.held_out().queries.texts
     with monkeypatch.context() as patch:
-        patch.setattr(Bench, "held_out", None)  # who trains does not see it
-        first = training_query_tokens(bench), bench.train.queries.texts
-    second = held_out_query_tokens(bench), held_out
+        patch.setattr(SplitDataset, "held_out", None)  # who trains does not see it
+        first = training_query_tokens(session), session.dataset.train.queries.texts
+    second = held_out_query_tokens(session), held_out
     monkeypatch.setattr(query_tokens, "search_prompts", None)
     for (made, texts), found in zip((first, second), (training_query_tokens, held_out_query_tokens), strict=True):
-        expected, read = search_prompts(texts, bench.text_tokens().tokenizer, bench.track.prompts), found(bench)
+        tokenizer = load_text_tokens(session.tokenizer.folder).tokenizer
+        expected, read = search_prompts(texts, tokenizer, session.track.prompts), found(session)
         for rows in (made, read):
             assert np.array_equal(rows.flat, expected.flat)
             assert np.array_equal(rows.offsets, expected.offsets)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,25 +21,25 @@ from hypothesis import strategies as st
 import semidbench
 from semidbench.cli import main
 from semidbench.errors import UserError
-from semidbench.isolation.call import PluginCall, in_this_process
 from semidbench.isolation.clocked_encoder import ClockedEncoder
 from semidbench.isolation.limits import Limits, check_limits, plugin_limits
-from semidbench.isolation.output import SHOWN, Printed
-from semidbench.isolation.own_process import _Process, in_own_process
-from semidbench.isolation.work import Assignment, Embedding, Ranking
+from semidbench.isolation.output import SHOWN, CapturedOutput
+from semidbench.isolation.own_process import _PluginProcess, in_own_process
+from semidbench.isolation.this_process import in_this_process
+from semidbench.isolation.work import Assignment, Embedding, PluginWork, Ranking
 from semidbench.isolation.worker import load_questions, save_questions
-from semidbench.machine import processes as programs
-from semidbench.machine.processes import Heard
+from semidbench.machine import processes
+from semidbench.machine.processes import MessageQueue
 from semidbench.methods.contracts import CheckedQuantizer
 from semidbench.methods.failure import PluginFailure, calling
 from semidbench.methods.registry import Registered, find_factory
 from semidbench.methods.resolved import NamedMethod
 from semidbench.methods.traces import plugin_dump, plugin_traceback, printable, shortened
-from semidbench.runs.failures import Failure, forget, record, summary
+from semidbench.runs.failures import Failure, remove_failure, summary, write_failure
 from semidbench.runs.reporter import Silent
 from semidbench.runs.run import Run, run
-from semidbench.runs.session import Bench, open_bench
-from semidbench.store.stages import Spent, run_stage
+from semidbench.runs.shared.session import Session, open_session, plugin_inputs
+from semidbench.store.stages import Spent, StageKey, run_stage
 from semidbench.testing import WordVectors
 from semidbench.tracks.track import load_track
 from tests import trap_plugin
@@ -90,16 +91,25 @@ def done(track: str, marks: Path, home: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def bench(done: Run, track: str, home: Path) -> Bench:
-    return open_bench(load_track(track), "test", None, home / "cache", "cpu", Silent().progress)
+def bench(done: Run, track: str, home: Path) -> Session:
+    return open_session(load_track(track), "test", None, home / "cache", "cpu")
 
 
 def trap(deed: str) -> Assignment:
     return Assignment(NamedMethod(WHO, "trap_plugin:Trap", {"deed": deed}), None, "-/-/trap", ())
 
 
-def held(bench: Bench, seconds: float = 60.0, memory_mib: float | None = None) -> Bench:
-    return dataclasses.replace(bench, limits=Limits(seconds, memory_mib))
+def isolated(session: Session, work: PluginWork, seed: int) -> AbstractContextManager[Any]:
+    assert session.limits is not None
+    return in_own_process(work, plugin_inputs(session, seed), session.limits, Silent().progress)
+
+
+def here(session: Session, work: PluginWork, seed: int) -> AbstractContextManager[Any]:
+    return in_this_process(work, plugin_inputs(session, seed), Silent().progress)
+
+
+def held(session: Session, seconds: float = 60.0, memory_mib: float | None = None) -> Session:
+    return dataclasses.replace(session, limits=Limits(seconds, memory_mib))
 
 
 def test_the_other_rows_finish(done: Run, home: Path) -> None:
@@ -117,9 +127,9 @@ def test_the_other_rows_finish(done: Run, home: Path) -> None:
 @pytest.mark.parametrize("deed", [deed for deed in CAUSES if deed != "hang"])
 def test_a_failure_says_what_happened_and_where(deed: str, done: Run, marks: Path) -> None:
     (failure,) = (one for one in done.failures if one.row == f"-/-/trap[deed={deed}]")
-    assert failure.told.startswith(f"{WHO} {CAUSES[deed]}")
+    assert failure.message.startswith(f"{WHO} {CAUSES[deed]}")
     assert (failure.stage, failure.seed) == ("assign IDs", 0)
-    assert failure.said.startswith(f"the trap is shut: {deed}\n")
+    assert failure.output.startswith(f"the trap is shut: {deed}\n")
     assert ("trap_plugin.py" in failure.trace) == (deed not in SILENT_ENDS)
     assert "semidbench/" not in failure.trace
     assert len(failure.report) < 2**18
@@ -135,9 +145,9 @@ def test_reports_are_kept_until_the_cell_is_finished(done: Run) -> None:
     reports = {path.read_text() for path in (done.folder / "failures").iterdir()}
     assert reports == {one.report for one in done.failures}
     one = done.failures[0]
-    forget(one.row, one.seed, results)
+    remove_failure(one.row, one.seed, results)
     assert len(list((done.folder / "failures").iterdir())) == len(reports) - 1
-    record(one, results)
+    write_failure(one, results)
 
 
 def test_the_end_of_a_run_tells_all_that_failed(done: Run) -> None:
@@ -149,19 +159,19 @@ def test_the_end_of_a_run_tells_all_that_failed(done: Run) -> None:
     assert "stays in the tables" in summary([stale], done.folder / "results")
 
 
-def test_a_hang_is_ended_and_says_where_it_was(bench: Bench, marks: Path) -> None:
-    with pytest.raises(PluginFailure) as caught, in_own_process(held(bench, 0.6), trap("hang"), 0):
+def test_a_hang_is_ended_and_says_where_it_was(session: Session, marks: Path) -> None:
+    with pytest.raises(PluginFailure) as caught, isolated(held(session, 0.6), trap("hang"), 0):
         pass
-    assert caught.value.told == f"{WHO} {CAUSES['hang']}"
+    assert caught.value.message == f"{WHO} {CAUSES['hang']}"
     assert "trap_plugin.py" in caught.value.trace
     assert "in do" in caught.value.trace
     assert "semidbench/" not in caught.value.trace
-    assert "the trap is shut: hang" in caught.value.said
+    assert "the trap is shut: hang" in caught.value.output
     assert gone(int((marks / "pid").read_text()), within=0.1)
 
 
-def fail(bench: Bench, deed: str) -> PluginFailure:
-    with pytest.raises(PluginFailure) as caught, in_own_process(bench, trap(deed), 0):
+def fail(session: Session, deed: str) -> PluginFailure:
+    with pytest.raises(PluginFailure) as caught, isolated(session, trap(deed), 0):
         pass
     return caught.value
 
@@ -176,38 +186,38 @@ def fail(bench: Bench, deed: str) -> PluginFailure:
         ("escape", r"failed: ValueError: \x1b[31mred"),
     ],
 )
-def test_what_a_plugin_says_is_not_trusted(deed: str, cause: str, bench: Bench, marks: Path) -> None:
-    failure = fail(held(bench), deed)
-    assert failure.told == f"{WHO} {cause}"
+def test_what_a_plugin_says_is_not_trusted(deed: str, cause: str, session: Session, marks: Path) -> None:
+    failure = fail(held(session), deed)
+    assert failure.message == f"{WHO} {cause}"
     assert failure.trace == printable(failure.trace)
-    assert failure.said == printable(failure.said)
+    assert failure.output == printable(failure.output)
     if deed == "escape":
-        assert r"\x1b[2J\x07" in failure.said
+        assert r"\x1b[2J\x07" in failure.output
         assert r"\x1b[31mred" in failure.trace
 
 
-def test_a_limit_that_is_too_small_to_start_is_named(bench: Bench, marks: Path) -> None:
-    assert fail(held(bench, memory_mib=1), "none").told.endswith("(it may take 1 MiB: --plugin-memory)")
+def test_a_limit_that_is_too_small_to_start_is_named(session: Session, marks: Path) -> None:
+    assert fail(held(session, memory_mib=1), "none").told.endswith("(it may take 1 MiB: --plugin-memory)")
 
 
-def test_temporary_files_go_with_the_stage_and_the_kernel_ends_the_plugin_first(bench: Bench, marks: Path) -> None:
-    with in_own_process(held(bench), trap("temporary"), 0) as called:
+def test_temporary_files_go_with_the_stage_and_the_kernel_ends_the_plugin_first(session: Session, marks: Path) -> None:
+    with isolated(held(session), trap("temporary"), 0) as called:
         left = Path((marks / "temporary").read_text())
         assert left.is_relative_to(called.output.parent)
     assert not left.exists()
     assert (marks / "oom").read_text().strip() == "1000"
 
 
-def test_the_text_encoder_s_time_is_not_the_plugin_s(bench: Bench, marks: Path) -> None:
-    with in_own_process(held(bench), trap("encode"), 0) as called:
+def test_the_text_encoder_s_time_is_not_the_plugin_s(session: Session, marks: Path) -> None:
+    with isolated(held(session), trap("encode"), 0) as called:
         assert called.spent().seconds < float((marks / "encoded").read_text())
 
 
-def test_the_limit_rests_while_texts_are_encoded(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_rests_while_texts_are_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = [(5.0, ["began"]), (6.0, ["encoding"]), (90.0, ["encoded"]), (91.0, ["done", 1.0, 2.0])]
     clock, untils = [0.0], list[float | None]()
 
-    def next_message(heard: Heard, until: float | None) -> tuple[int, list[Any]]:
+    def next_message(messages: MessageQueue, until: float | None) -> tuple[int, list[Any]]:
         untils.append(until)
         clock[0], message = said[len(untils) - 1]
         return 0, message
@@ -215,7 +225,9 @@ def test_the_limit_rests_while_texts_are_encoded(bench: Bench, tmp_path: Path, m
     monkeypatch.setattr("semidbench.isolation.own_process.processes.next_message", next_message)
     monkeypatch.setattr("semidbench.isolation.own_process.time", SimpleNamespace(monotonic=lambda: clock[0]))
     program: Any = None
-    stage = _Process(held(bench, 10.0), WHO, tmp_path, program, Heard(), 3.0, Spent(0, 0))
+    stage = _PluginProcess(
+        WHO, tmp_path, Limits(10.0, None), Silent().progress, program, MessageQueue(), 3.0, Spent(0, 0)
+    )
     stage.wait()
     assert untils == [3.0, 15.0, None, 99.0]
     assert stage.spent() == Spent(1.0, 2.0)
@@ -242,9 +254,9 @@ def test_a_clock_stands_still_while_any_thread_encodes() -> None:
 
 
 def test_a_stage_s_memory_is_its_plugin_s(tmp_path: Path) -> None:
-    stage = run_stage(tmp_path, "ids", {}, lambda folder: Spent(1.0, 2.0))
+    stage = run_stage(tmp_path, StageKey("ids", {}), lambda folder: Spent(1.0, 2.0))
     assert (stage.seconds, stage.peak_mib) == (1.0, 2.0)
-    assert run_stage(tmp_path, "ids", {"own": 1}, lambda folder: None).peak_mib > 2
+    assert run_stage(tmp_path, StageKey("ids", {"own": 1}), lambda folder: None).peak_mib > 2
 
 
 def test_reports_come_and_go_while_others_do(tmp_path: Path) -> None:
@@ -253,8 +265,8 @@ def test_reports_come_and_go_while_others_do(tmp_path: Path) -> None:
     def work(row: str) -> None:
         try:
             for _ in range(300):
-                record(Failure(row, 0, "embed", "told", "", ""), tmp_path / "results")
-                forget(row, 0, tmp_path / "results")
+                write_failure(Failure(row, 0, "embed", "told", "", ""), tmp_path / "results")
+                remove_failure(row, 0, tmp_path / "results")
         except OSError as error:
             errors.append(error)
 
@@ -279,8 +291,8 @@ def test_failures_that_differ_in_addresses_are_alike(tmp_path: Path) -> None:
     assert sum(line == "      in do" for line in lines) == 1
 
 
-def test_a_plugin_that_needs_less_than_its_limits_is_let_be(bench: Bench, marks: Path) -> None:
-    with in_own_process(held(bench, 5, 1024), trap("none"), 0) as called:
+def test_a_plugin_that_needs_less_than_its_limits_is_let_be(session: Session, marks: Path) -> None:
+    with isolated(held(session, 5, 1024), trap("none"), 0) as called:
         spent = called.spent()
     assert 0 < spent.seconds < 5
     assert 30 < spent.peak_mib < 600
@@ -288,35 +300,38 @@ def test_a_plugin_that_needs_less_than_its_limits_is_let_be(bench: Bench, marks:
 
 def test_a_lack_of_memory_names_the_limit(done: Run) -> None:
     (failure,) = (one for one in done.failures if one.row == "-/-/trap[deed=memory]")
-    assert failure.told.endswith("(it may take 4,096 MiB: --plugin-memory)")
+    assert failure.message.endswith("(it may take 4,096 MiB: --plugin-memory)")
 
 
 def named(kind: str, name: str) -> NamedMethod:
     return NamedMethod(f"{kind} 'mine' of mine 1", f"tests.answering:{name}", {})
 
 
-BOTH: list[PluginCall] = [in_own_process, in_this_process]
+Call = Callable[[Session, PluginWork, int], AbstractContextManager[Any]]
+BOTH: list[Call] = [isolated, here]
 
 
-def test_a_process_changes_no_bit(bench: Bench, tmp_path: Path) -> None:
-    np.savez(tmp_path / "views.npz", item=np.random.default_rng(1).random((bench.train.n_items, 3), np.float32))
-    histories = [history for history in bench.train.interactions.histories() if len(history)]
+def test_a_process_changes_no_bit(session: Session, tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "views.npz", item=np.random.default_rng(1).random((session.dataset.train.n_items, 3), np.float32)
+    )
+    histories = [history for history in session.dataset.train.interactions.histories() if len(history)]
     found = []
     for call in BOTH:
-        with call(bench, Embedding(named("embedder", "Vectors"), {"rec": tmp_path}), 5) as called:
+        with call(session, Embedding(named("embedder", "Vectors"), {"rec": tmp_path}), 5) as called:
             view = np.load(called.output / "views.npz")["item"]
-        with call(bench, Ranking(named("ranker", "Scores")), 5) as called:
+        with call(session, Ranking(named("ranker", "Scores")), 5) as called:
             found.append((view, called.ask("search", ["a", "née"]), called.ask("rec", histories)))
-            assert called.ask("search", ["a", "née", "c"]).shape == (3, bench.train.n_items)
+            assert called.ask("search", ["a", "née", "c"]).shape == (3, session.dataset.train.n_items)
     for own, here in zip(*found, strict=True):
         assert own.dtype == np.float32
         np.testing.assert_array_equal(own, here)
 
 
 @pytest.mark.parametrize("call", BOTH)
-def test_a_ranker_that_answers_wrongly_fails(call: PluginCall, bench: Bench) -> None:
+def test_a_ranker_that_answers_wrongly_fails(call: Call, session: Session) -> None:
     def ask(task: Any, questions: list[Any]) -> None:
-        with call(bench, Ranking(named("ranker", "Wrong")), 0) as called:
+        with call(session, Ranking(named("ranker", "Wrong")), 0) as called:
             called.ask(task, questions)
 
     with pytest.raises(PluginFailure, match=r"^ranker 'mine' of mine 1 broke its contract: expected scores as a numpy"):
@@ -357,7 +372,7 @@ def test_output_is_kept_within_bounds(parts: list[bytes], repeat: int) -> None:
     data = data[: 3 * SHOWN]
     source, sink = os.pipe()
     os.set_blocking(sink, True)
-    printed, heard = Printed(), Heard()
+    captured, messages = CapturedOutput(), MessageQueue()
 
     def write() -> None:
         with os.fdopen(sink, "wb") as file:
@@ -366,14 +381,14 @@ def test_output_is_kept_within_bounds(parts: list[bytes], repeat: int) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     with os.fdopen(source) as file:
-        printed.overhear(file, 0, heard)
+        captured.read_output(file, 0, messages)
     writer.join()
-    shown = "".join(heard.get_nowait()[1][1] for _ in range(heard.qsize()))
-    assert printed.count == len(data)
+    shown = "".join(messages.get_nowait()[1][1] for _ in range(messages.qsize()))
+    assert captured.count == len(data)
     assert len(shown.encode()) <= 4 * SHOWN  # undecodable bytes grow, and what is escaped
     assert shown == printable(shown)
-    text = printed.text()
-    assert (f"{len(data) - SHOWN:,} bytes more" in printed.remark("it")) == (len(data) > SHOWN)
+    text = captured.text()
+    assert (f"{len(data) - SHOWN:,} bytes more" in captured.remark("it")) == (len(data) > SHOWN)
     if len(data) <= 2 * SHOWN:
         assert text == printable(data.decode("utf-8", "replace"))
     else:
@@ -387,7 +402,7 @@ def test_a_traceback_begins_in_the_plugin() -> None:
 
     with pytest.raises(PluginFailure) as caught, calling("embedder 'mine' of mine 1"):
         plugin()
-    assert caught.value.told == "embedder 'mine' of mine 1 failed: KeyError: 'mine'"
+    assert caught.value.message == "embedder 'mine' of mine 1 failed: KeyError: 'mine'"
     assert next(line for line in caught.value.trace.splitlines() if "File" in line).endswith("begins_in_the_plugin")
     assert "semidbench/" not in caught.value.trace
     assert shortened("abcdef", 4) == "ab\n[... 2 characters left out ...]\nef"
@@ -398,13 +413,13 @@ def test_a_dump_is_the_plugins_alone() -> None:
     text = f"""Fatal Python error: Segmentation fault
 
 Thread 0x01 (most recent call first):
-  File "{package}/programs.py", line 1 in _take_orders
+  File "{package}/machine/channels.py", line 1 in _take_requests
   File "/usr/lib/python3.11/threading.py", line 1 in run
 
 Current thread 0x02 (most recent call first):
-  File "{package}/encodings.py", line 7 in encode
+  File "{package}/text/stored_encoder.py", line 7 in encode
   File "/home/me/mine.py", line 3 in embed
-  File "{package}/embedder.py", line 2 in embed
+  File "{package}/ids/embedder.py", line 2 in embed
   File "<string>", line 1 in <module>
 
 Extension modules: numpy (total: 1)
@@ -412,7 +427,7 @@ Extension modules: numpy (total: 1)
     assert plugin_dump(text).splitlines() == [
         "Fatal Python error: Segmentation fault",
         "Current thread 0x02 (most recent call first):",
-        f'  File "{package}/encodings.py", line 7 in encode',
+        f'  File "{package}/text/stored_encoder.py", line 7 in encode',
         '  File "/home/me/mine.py", line 3 in embed',
     ]
     assert plugin_dump("") == ""
@@ -504,7 +519,7 @@ def test_what_is_in_the_store_starts_no_process_but_to_find_its_plugins(
         begun.append(module)
         return start(module, *rest)
 
-    begun, start = list[str](), programs._start
+    begun, start = list[str](), processes._start
     monkeypatch.setattr("semidbench.machine.processes._start", watched)
     kept = run(track, [GOOD], 1, out=home / "kept", cache=home / "cache")
     assert not kept.failures
@@ -522,13 +537,13 @@ def quantized(codes: str) -> Assignment:
 
 
 @pytest.mark.parametrize("call", BOTH)
-def test_a_breach_names_its_author_once(call: PluginCall, bench: Bench) -> None:
-    with pytest.raises(PluginFailure) as caught, call(bench, quantized("Short"), 0):
+def test_a_breach_names_its_author_once(call: Call, session: Session) -> None:
+    with pytest.raises(PluginFailure) as caught, call(session, quantized("Short"), 0):
         pass
-    assert caught.value.told.startswith(
+    assert caught.value.message.startswith(
         "quantizer 'other' of other 1 broke its contract: expected codes of dtype int64"
     )
-    assert "layout" not in caught.value.told
+    assert "layout" not in caught.value.message
 
 
 def test_the_harness_s_frames_between_a_plugin_s_are_left_out() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from semidbench.errors import UserError
-from semidbench.isolation.resolver import resolve_apart, resolve_here
+from semidbench.isolation.resolver import resolve_here, resolve_isolated
 from semidbench.methods.failure import PluginFailure
 from semidbench.methods.registry import load_registry
 from semidbench.methods.resolve import outcome
@@ -53,7 +53,7 @@ def found(notes: Path) -> dict[str, Outcome]:
     """Every deed once, a second row of the one that hung, and good rows before and behind."""
     rows = ["-/-/early", *map(built, early_plugin.DEEDS), "-/-/early[deed=hang,width=1]", *map(imported, IMPORTED)]
     rows += ["-/-/early[width=2]"]
-    return dict(zip(rows, resolve_apart(SMOKE, [Wanted("scheme", row) for row in rows]), strict=True))
+    return dict(zip(rows, resolve_isolated(SMOKE, [Wanted("scheme", row) for row in rows]), strict=True))
 
 
 @pytest.mark.parametrize("deed", early_plugin.DEEDS)
@@ -65,7 +65,7 @@ def test_a_factory_costs_its_row_alone(deed: str, found: dict[str, Outcome]) -> 
         "raise": f"{who} cannot be made with options {{'deed': 'raise', 'width': 1}}: too early",
         "exit": f"{who} failed: SystemExit: enough",
     }
-    assert failed.told == told.get(deed, f"{who} failed when it was made with options {options}: {CAUSES.get(deed)}")
+    assert failed.message == told.get(deed, f"{who} failed when it was made with options {options}: {CAUSES.get(deed)}")
     assert ("early_plugin.py" in failed.trace) == (deed not in ("leave", "flood"))
     assert "semidbench/" not in failed.trace
 
@@ -75,9 +75,9 @@ def test_an_import_costs_its_row_alone(deed: str, found: dict[str, Outcome]) -> 
     failed, who = found[imported(deed)], WHO.format(name=f"early-{deed}")
     assert isinstance(failed, PluginFailure)
     if deed in CAUSES:
-        assert failed.told == f"{who} failed when it was imported: {CAUSES[deed]}"
+        assert failed.message == f"{who} failed when it was imported: {CAUSES[deed]}"
     else:
-        assert failed.told.startswith(f"{who} cannot be loaded from 'early_{deed}:Early': ")
+        assert failed.message.startswith(f"{who} cannot be loaded from 'early_{deed}:Early': ")
     assert ("early_plugin.py" in failed.trace) == (deed != "leave")
 
 
@@ -92,7 +92,7 @@ def test_what_hung_once_is_not_waited_for_again(found: dict[str, Outcome], notes
     first, again = found[built("hang")], found["-/-/early[deed=hang,width=1]"]
     assert isinstance(first, PluginFailure)
     assert isinstance(again, PluginFailure)
-    assert first.told == again.told
+    assert first.message == again.message
     assert sum(line.endswith(" hang") for line in notes.read_text().splitlines()) == 1 + 1  # built once, imported once
 
 
@@ -114,7 +114,7 @@ def test_a_plugin_that_cannot_be_listed_leaves_the_others(
 ) -> None:
     monkeypatch.setenv("EARLY_LISTED", deed)
     wanted = [Wanted("scheme", "-/-/random"), Wanted("scheme", "-/-/early")]
-    good, missing = resolve_apart(SMOKE, wanted)
+    good, missing = resolve_isolated(SMOKE, wanted)
     assert isinstance(good, ResolvedScheme)
     assert isinstance(missing, UserError)
     cause = CAUSES.get(deed, "SystemExit: enough")
@@ -126,9 +126,9 @@ def test_a_plugin_that_cannot_be_listed_leaves_the_others(
 def test_names_and_options_are_refused_whatever_else_fails(notes: Path) -> None:
     rows = [imported("raise"), "-/-/early[widht=2]"]
     with pytest.raises(UserError, match="Did you mean 'width'"):
-        resolve_apart(SMOKE, [Wanted("scheme", row) for row in rows])
+        resolve_isolated(SMOKE, [Wanted("scheme", row) for row in rows])
     with pytest.raises(UserError, match="has 2 parts, not 3"):
-        resolve_apart(SMOKE, [Wanted("scheme", "a/b")])
+        resolve_isolated(SMOKE, [Wanted("scheme", "a/b")])
 
 
 @pytest.fixture(scope="module")

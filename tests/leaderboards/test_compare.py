@@ -160,7 +160,7 @@ def test_rows_come_in_the_paper_s_order(tmp_path: Path) -> None:
 
 def test_a_run_takes_the_rows_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("semidbench.isolation.resolver.load_registry", Registry)
-    monkeypatch.setattr("semidbench.runs.run.resolve_apart", resolve_here)
+    monkeypatch.setattr("semidbench.runs.run.resolve_isolated", resolve_here)
     with pytest.raises(UserError) as error:
         run("smoke", table="3", out=tmp_path, cache=tmp_path)
     assert all(name in str(error.value) for name in table_rows("3"))

@@ -19,7 +19,7 @@ from semidbench.ids.usage import id_use
 from semidbench.preview.inspection import Inspection, ViewError, inspect
 from semidbench.preview.inspection_tables import error_table, to_json, use_table
 from semidbench.preview.variance_left import left_by_means, left_by_sums
-from semidbench.runs.session import open_bench
+from semidbench.runs.shared.session import open_session
 from semidbench.tracks.track import load_track
 
 SHARED, SEPARATE, RANDOM = "content/rq-kmeans[beam=3]/shared", "content+search/rq-kmeans/separate", "-/-/random"
@@ -109,13 +109,13 @@ def test_a_run_finds_what_was_inspected(found: Inspection, cache: Path) -> None:
     """The IDs are those that a run trains on: the stage has the same key."""
     from semidbench.methods.registry import load_registry
     from semidbench.methods.resolve import resolve_scheme
-    from semidbench.runs.scheme_stages import embedding_stage, ids_stage
+    from semidbench.runs.stages.assign_ids import ids_key
+    from semidbench.store.stages import find_stage
 
     track = load_track("smoke")
-    bench = open_bench(track, "test", None, cache, "cpu", lambda what, done, total: None)
+    session = open_session(track, "test", None, cache, "cpu")
     scheme = resolve_scheme(load_registry(), SHARED, track)
-    embeddings = tuple(embedding_stage(bench, method, 0) for method in scheme.embedders)
-    assert not ids_stage(bench, scheme, embeddings, 0).computed
+    assert find_stage(session.store, ids_key(session, scheme, 0)) is not None
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -24,8 +24,8 @@ from semidbench.preview.plan import Plan, plan, to_json
 from semidbench.preview.plan_table import to_rich
 from semidbench.preview.probe import Timing, time_decoding, time_training
 from semidbench.preview.workload import counted_workload, expected_generator, expected_workload, whole_model_tunings
-from semidbench.runs.reporter import Silent
-from semidbench.runs.session import open_bench
+from semidbench.runs.shared.session import open_session
+from semidbench.text.tokenizer import load_text_tokens
 from semidbench.tracks.track import Track, load_track
 from tests.tiny import tiny_generator
 
@@ -45,14 +45,14 @@ def smoke(cache: Path) -> Plan:
 def test_counted_work_is_what_a_cell_does(cache: Path) -> None:
     """Against prompts built one by one."""
     track = load_track("smoke")
-    bench = open_bench(track, "test", None, cache, "cpu", Silent().progress)
-    work = counted_workload(bench)
-    tokenizer, held_out = bench.text_tokens().tokenizer, bench.held_out()
+    session = open_session(track, "test", None, cache, "cpu")
+    work = counted_workload(session)
+    tokenizer, held_out = load_text_tokens(session.tokenizer.folder).tokenizer, session.dataset.held_out()
     ids = np.zeros((240, 2), np.int64)
-    histories = bench.train.interactions.histories()
+    histories = session.dataset.train.interactions.histories()
     prefixes = [history[:end] for history in histories for end in range(1, len(history))]
     training = [
-        *(search_prompts([text], tokenizer, track.prompts) for text in bench.train.queries.texts),
+        *(search_prompts([text], tokenizer, track.prompts) for text in session.dataset.train.queries.texts),
         *(rec_prompts([prefix], ids, tokenizer, track.prompts) for prefix in prefixes),
     ]
     tests = [
@@ -60,7 +60,7 @@ def test_counted_work_is_what_a_cell_does(cache: Path) -> None:
         *(rec_prompts([histories[user]], ids, tokenizer, track.prompts) for user in held_out.users),
     ]
     assert work.counted
-    assert work.queries == len(bench.train.queries.texts)
+    assert work.queries == len(session.dataset.train.queries.texts)
     assert (work.examples, work.example_tokens) == (len(training), sum(len(row.flat) for row in training))
     assert (work.prompts, work.prompt_tokens) == (len(tests), sum(len(row.flat) for row in tests))
     assert work.label_tokens == 2 * len(training)
@@ -162,8 +162,8 @@ def test_a_plan_adds_up(smoke: Plan) -> None:
 
 def test_the_disk_of_a_generator_is_what_one_takes(smoke: Plan, cache: Path, tmp_path: Path) -> None:
     track = load_track("smoke")
-    bench = open_bench(track, "test", None, cache, "cpu", Silent().progress)
-    model = new_generator(expected_generator(track), bench.text_tokens().size, seed=0)
+    session = open_session(track, "test", None, cache, "cpu")
+    model = new_generator(expected_generator(track), load_text_tokens(session.tokenizer.folder).size, seed=0)
     add_tokens(model, 32, seed=0)
     save_generator(model, tmp_path)
     assert (tmp_path / "model.safetensors").stat().st_size == pytest.approx(smoke.disk.generators / 3, rel=0.02)

@@ -83,5 +83,5 @@ def test_each_has_results_or_is_told_of_once(done: Run) -> None:
 @pytest.mark.parametrize(("kind", "name"), NOTICED, ids=map("-".join, NOTICED))
 def test_a_broken_plugin_is_named_with_its_breach(kind: Kind, name: str, done: Run) -> None:
     (failure,) = (one for one in done.failures if one.row == row(kind, name))
-    assert f"{kind} {name!r} of broken-plugins 1" in failure.told
-    assert CAUSES.get(name, "broke its contract: expected") in failure.told
+    assert f"{kind} {name!r} of broken-plugins 1" in failure.message
+    assert CAUSES.get(name, "broke its contract: expected") in failure.message

@@ -11,10 +11,9 @@ from semidbench.errors import UserError
 from semidbench.machine.device import check_gpus
 from semidbench.results.cell_result import Environment
 from semidbench.runs.evaluate import _environment
-from semidbench.runs.reporter import Silent
 from semidbench.runs.run import run
-from semidbench.runs.scheme_stages import _together_key
-from semidbench.runs.session import open_bench
+from semidbench.runs.shared.session import open_session
+from semidbench.runs.stages.train import _together_key
 from semidbench.tracks.track import load_track
 
 
@@ -41,12 +40,12 @@ def test_a_run_says_so_before_any_work(tmp_path: Path) -> None:
 
 
 def test_a_result_says_how_many_trained_it_and_brought_together_by_what(tmp_path: Path) -> None:
-    bench = open_bench(load_track("smoke"), "test", None, tmp_path, "cpu", Silent().progress)
-    one, two = (_environment(bench, (), (), gpus=gpus) for gpus in (1, 2))
+    session = open_session(load_track("smoke"), "test", None, tmp_path, "cpu")
+    one, two = (_environment(session, (), (), gpus=gpus) for gpus in (1, 2))
     assert (one.gpus, two.gpus) == (1, 2)
     assert two.libraries == {**one.libraries, "accelerate": version("accelerate")}
-    assert _together_key(bench) == {}
-    key = _together_key(replace(bench, gpus=2))
+    assert _together_key(session) == {}
+    key = _together_key(replace(session, gpus=2))
     assert (key["gpus"], key["accelerate"]) == (2, version("accelerate"))
 
 

@@ -22,7 +22,7 @@ from semidbench.methods.resolve import resolve, resolve_scheme
 from semidbench.methods.resolved import Wanted
 from semidbench.runs.reporter import Silent
 from semidbench.runs.run import run
-from semidbench.runs.session import open_bench
+from semidbench.runs.shared.session import open_session, shared_inputs
 from semidbench.runs.workers.capacity import Capacity, count_workers, visible_cards, worker_mib
 from semidbench.runs.workers.jobs import Job, next_job, plan_jobs
 from semidbench.runs.workers.scheduler import Setup, _environments
@@ -106,14 +106,14 @@ def test_a_plugins_failure_costs_the_cells_that_need_it(track: str, marks: Path,
     done = run(track, rows, 1, **places, jobs=2, reporter=told)
     assert done.leaderboard is not None
     assert [row.name for row in done.leaderboard.rows] == ["-/-/trap"]
-    assert {one.row: (one.seed, one.stage, one.told) for one in done.failures} == {
+    assert {one.row: (one.seed, one.stage, one.message) for one in done.failures} == {
         rows[0]: (0, "embed", "embedder 'trap' of trap-plugin 1 failed: ValueError: caught"),
         rows[2]: (0, "embed", "embedder 'trap' of trap-plugin 1 failed: ValueError: caught"),
         rows[1]: (0, "assign IDs", KILLED),
     }
     assert (marks / "embedded").read_text() == "raise 0\n"  # once for both rows
     assert told.begun.count("embedder trap[deed=raise] seed 0") <= 1
-    assert sorted(told.lost) == sorted(one.told for one in done.failures)
+    assert sorted(told.lost) == sorted(one.message for one in done.failures)
     assert len(told.ended) == 2 + 1  # two cells, and the embedder
     reports = {path.read_text().splitlines()[0] for path in (done.folder / "failures").iterdir()}
     assert reports == {one.line for one in done.failures}
@@ -166,8 +166,8 @@ def test_embeddings_are_planned_once_and_in_order(track: str, tmp_path: Path) ->
     chosen, registry = load_track(track), load_registry()
     schemes = [resolve_scheme(registry, row, chosen) for row in (SEARCH, FUSED, "-/-/random")]
     rankers = [resolve(registry, Wanted("ranker", "popularity"), chosen)]
-    bench = open_bench(chosen, "test", None, tmp_path, "cpu", Silent().progress)
-    jobs = plan_jobs(bench, schemes, rankers, 2)
+    session = open_session(chosen, "test", None, tmp_path, "cpu")
+    jobs = plan_jobs(session, [*schemes, *rankers], 2)
     key = {job.label: job.key for job in jobs}
     needs = {job.label: job.needs for job in jobs if job.seed == 1}
     assert len(jobs) == 2 * (3 + 4)
@@ -259,12 +259,12 @@ def test_free_memory_is_what_the_container_leaves(tmp_path: Path) -> None:
 
 def test_a_bigger_track_is_reckoned_to_take_more(track: str, tmp_path: Path) -> None:
     chosen = load_track(track)
-    bench = open_bench(chosen, "test", None, tmp_path, "cpu", Silent().progress)
+    session = open_session(chosen, "test", None, tmp_path, "cpu")
     wide = chosen.generator.model_copy(update={"d_model": 768, "d_ff": 2048, "encoder_layers": 12, "heads": 12})
-    big = dataclasses.replace(bench, track=chosen.model_copy(update={"generator": wide}))
-    assert 1000 < worker_mib(bench) < 1500  # 650 MiB were measured, on demo, whose tables are larger, 1,210
-    assert worker_mib(big) > worker_mib(bench) + 2000
-    assert worker_mib(bench) < worker_mib(dataclasses.replace(big, device="cuda")) < worker_mib(big)
+    big = dataclasses.replace(session, track=chosen.model_copy(update={"generator": wide}))
+    assert 1000 < worker_mib(session) < 1500  # 650 MiB were measured, on demo, whose tables are larger, 1,210
+    assert worker_mib(big) > worker_mib(session) + 2000
+    assert worker_mib(session) < worker_mib(dataclasses.replace(big, device="cuda")) < worker_mib(big)
 
 
 def test_cards_are_named_as_the_environment_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,11 +281,11 @@ def test_a_card_is_seen_by_its_worker_alone() -> None:
 
 
 def test_inputs_that_change_while_workers_start_are_an_error(tmp_path: Path, track: str) -> None:
-    bench = open_bench(load_track(track), "test", None, tmp_path, "cpu", Silent().progress)
-    check_inputs(bench.identity, bench.identity)
-    other = open_bench(load_track(track), "development", None, tmp_path, "cpu", Silent().progress)
+    session = open_session(load_track(track), "test", None, tmp_path, "cpu")
+    check_inputs(shared_inputs(session), shared_inputs(session))
+    other = open_session(load_track(track), "development", None, tmp_path, "cpu")
     with pytest.raises(UserError, match=r"^data.*: changed after the run began"):
-        check_inputs(bench.identity, other.identity)
+        check_inputs(shared_inputs(session), shared_inputs(other))
 
 
 def test_a_worker_refuses_other_inputs(track: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

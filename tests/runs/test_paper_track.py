@@ -181,9 +181,9 @@ def test_every_row_of_the_track_can_be_built() -> None:
     assert len(paper.plan.rows) == 8
     for row in paper.plan.rows:
         for part in resolve_scheme(registry, row, paper).parts.values():
-            part.build()
+            part.named.build()
     for ranker in paper.plan.references:
-        resolve(registry, Wanted("ranker", ranker), paper).build()
+        resolve(registry, Wanted("ranker", ranker), paper).named.build()
     for kind in registry.methods.values():
         for name, method in kind.items():
             if name in paper.plan.providers:

@@ -20,10 +20,11 @@ from semidbench.errors import UserError
 from semidbench.isolation.resolver import resolve_here
 from semidbench.methods.registry import Registered, Registry, load_registry
 from semidbench.results.files import cell_bytes, cell_paths, read_cells, stamped
-from semidbench.runs import session as bench_module
 from semidbench.runs.reporter import Silent
 from semidbench.runs.run import Run, run
-from semidbench.runs.session import open_bench
+from semidbench.runs.shared import dataset as dataset_module
+from semidbench.runs.shared.session import open_session
+from semidbench.text.tokenizer import load_text_tokens
 from semidbench.tracks.track import Track, load_track
 from tests import spy_plugin
 
@@ -137,8 +138,8 @@ def test_nothing_that_a_plugin_is_handed_holds_test_data(
     for kind in registry.methods:
         registry.methods[kind]["spy"] = Registered(kind, "spy", spy_plugin.Spy, "spy-plugin", "1")
     monkeypatch.setattr("semidbench.isolation.resolver.load_registry", lambda: registry)
-    monkeypatch.setattr("semidbench.runs.run.resolve_apart", resolve_here)
-    monkeypatch.setattr(bench_module, "prepare", planted)
+    monkeypatch.setattr("semidbench.runs.run.resolve_isolated", resolve_here)
+    monkeypatch.setattr(dataset_module, "prepare", planted)
     monkeypatch.setenv("SPY_NOTES", str(tmp_path / "notes"))
     track = load_track("smoke")
     plan = track.plan.model_copy(update={"references": ("spy",)})
@@ -162,9 +163,9 @@ def test_nothing_that_a_plugin_is_handed_holds_test_data(
         opened = [path for note in notes for path in note["opened"]]
         assert any(path.endswith("histories.npz") for path in opened)  # what it is asked with
         assert not any("held-out" in path for path in opened)
-    bench = open_bench(track, "test", None, tmp_path / "cache", "cpu", lambda *_: None)
-    assert spy_plugin.has_canary(bench.held_out())
-    assert spy_plugin.CANARY not in bench.text_tokens().tokenizer.to_str()
+    session = open_session(track, "test", None, tmp_path / "cache", "cpu")
+    assert spy_plugin.has_canary(session.dataset.held_out())
+    assert spy_plugin.CANARY not in load_text_tokens(session.tokenizer.folder).tokenizer.to_str()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_a_missing_plugin_is_said_before_any_work_and_can_be_left_out(
     registry = load_registry()
     del registry.methods["embedder"]["rec"]
     monkeypatch.setattr("semidbench.isolation.resolver.load_registry", lambda: registry)
-    monkeypatch.setattr("semidbench.runs.run.resolve_apart", resolve_here)
+    monkeypatch.setattr("semidbench.runs.run.resolve_isolated", resolve_here)
     with pytest.raises(
         UserError, match=r"needs the embedder 'rec', which comes with semidbench-recbole.*--skip-missing"
     ):

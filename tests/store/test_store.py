@@ -12,8 +12,7 @@ import pytest
 from semidbench.errors import UserError
 from semidbench.machine.identity import this_machine
 from semidbench.methods.plugin_code import plugin_code
-from semidbench.store.fingerprint import core_code
-from semidbench.store.stages import key_hash, run_stage
+from semidbench.store.stages import StageKey, run_stage
 
 
 def test_a_stage_is_computed_once_and_its_key_holds_every_input(tmp_path: Path) -> None:
@@ -23,9 +22,9 @@ def test_a_stage_is_computed_once_and_its_key_holds_every_input(tmp_path: Path) 
         calls.append(folder)
         (folder / "x").write_text("1")
 
-    first = run_stage(tmp_path, "toy", {"a": 1}, make)
-    again = run_stage(tmp_path, "toy", {"a": 1}, make)
-    other = run_stage(tmp_path, "toy", {"a": 2}, make)
+    first = run_stage(tmp_path, StageKey("toy", {"a": 1}), make)
+    again = run_stage(tmp_path, StageKey("toy", {"a": 1}), make)
+    other = run_stage(tmp_path, StageKey("toy", {"a": 2}), make)
     assert first.computed
     assert not again.computed
     assert (again.folder, again.key, again.seconds) == (first.folder, first.key, first.seconds)
@@ -40,9 +39,9 @@ def test_a_failed_stage_leaves_nothing(tmp_path: Path) -> None:
         raise UserError("no")
 
     with pytest.raises(UserError, match="no"):
-        run_stage(tmp_path, "toy", {}, fail)
+        run_stage(tmp_path, StageKey("toy", {}), fail)
     assert not list(tmp_path.rglob("half"))
-    assert run_stage(tmp_path, "toy", {}, lambda folder: None).computed
+    assert run_stage(tmp_path, StageKey("toy", {}), lambda folder: None).computed
 
 
 def _killed_half_way(store: Path) -> None:
@@ -50,7 +49,7 @@ def _killed_half_way(store: Path) -> None:
         (folder / "half").write_text("x")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    run_stage(store, "toy", {}, make)
+    run_stage(store, StageKey("toy", {}), make)
 
 
 def test_a_killed_stage_is_computed_again(tmp_path: Path) -> None:
@@ -64,39 +63,25 @@ def test_a_killed_stage_is_computed_again(tmp_path: Path) -> None:
         assert not list(folder.iterdir())
         (folder / "whole").write_text("x")
 
-    stage = run_stage(tmp_path, "toy", {}, make)
+    stage = run_stage(tmp_path, StageKey("toy", {}), make)
     assert stage.computed
     assert sorted(path.name for path in stage.folder.iterdir()) == ["stage.json", "whole"]
 
 
 def test_a_damaged_stage_is_named(tmp_path: Path) -> None:
-    stage = run_stage(tmp_path, "toy", {}, lambda folder: None)
+    stage = run_stage(tmp_path, StageKey("toy", {}), lambda folder: None)
     (stage.folder / "stage.json").write_text("{")
     with pytest.raises(UserError, match="Delete that folder"):
-        run_stage(tmp_path, "toy", {}, lambda folder: None)
+        run_stage(tmp_path, StageKey("toy", {}), lambda folder: None)
 
 
 def test_keys_do_not_depend_on_order() -> None:
-    assert key_hash({"a": 1, "b": [1, 2]}) == key_hash({"b": (1, 2), "a": 1})
-
-
-def test_code_hashes_follow_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    import semidbench.store.fingerprint as fingerprint
-
-    read: list[str] = []
-    plain = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.stem) or plain(path))
-    fingerprint.core_code.cache_clear()
-    fingerprint._read.cache_clear()
-    core_code("decoder")
-    assert {"decoder", "t5_tree", "trie", "track", "errors"} <= set(read)
-    assert "tables" not in read
-    assert "cli" not in read
-    fingerprint.core_code.cache_clear()
+    assert StageKey("toy", {"a": 1, "b": [1, 2]}).hash == StageKey("toy", {"b": (1, 2), "a": 1}).hash
 
 
 def test_hashing_code_imports_none_of_it() -> None:
-    code = "import sys; from semidbench.store.fingerprint import core_code; core_code('evaluate'); print(*sys.modules)"
+    hashing = "from semidbench.store.fingerprint import core_code; core_code('runs.evaluate')"
+    code = f"import sys; {hashing}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "semidbench.store.fingerprint" in loaded
     assert not {"torch", "transformers", "numpy", "semidbench.runs.evaluate"} & set(loaded)
@@ -127,12 +112,12 @@ def test_a_cut_file_in_the_cache_is_noticed(tmp_path: Path) -> None:
     def make(folder: Path) -> None:
         (folder / "weights").write_bytes(b"0123456789")
 
-    stage = run_stage(tmp_path, "toy", {}, make)
+    stage = run_stage(tmp_path, StageKey("toy", {}), make)
     (stage.folder / "weights").write_bytes(b"01234")
     with pytest.raises(UserError, match=r"is damaged\. Delete that folder"):
-        run_stage(tmp_path, "toy", {}, make)
+        run_stage(tmp_path, StageKey("toy", {}), make)
 
 
 def test_a_stage_remembers_where_it_was_computed(tmp_path: Path) -> None:
-    computed = run_stage(tmp_path, "toy", {}, lambda folder: None)
-    assert run_stage(tmp_path, "toy", {}, lambda folder: None).machine == computed.machine == this_machine()
+    computed = run_stage(tmp_path, StageKey("toy", {}), lambda folder: None)
+    assert run_stage(tmp_path, StageKey("toy", {}), lambda folder: None).machine == computed.machine == this_machine()

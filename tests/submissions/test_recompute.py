@@ -19,7 +19,7 @@ from semidbench.runs import run as runs
 from semidbench.runs.cell import Row, run_cell
 from semidbench.runs.reporter import Silent, Work
 from semidbench.runs.run import run
-from semidbench.runs.session import Bench
+from semidbench.runs.shared.session import Session
 from semidbench.submissions import recompute as recomputing
 from semidbench.submissions.data_checks import data_problems
 from semidbench.submissions.recompute import Again, recompute
@@ -125,8 +125,8 @@ def test_another_hash_of_the_rankings_is_found(out: Path, store: Path) -> None:
 def test_an_option_that_is_recorded_as_another_type_is_found(
     out: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_an_option(bench: Bench, row: Row, seed: int, folder: Path, work: Work) -> None:
-        run_cell(bench, row, seed, folder, work)
+    def with_an_option(session: Session, row: Row, seed: int, folder: Path, work: Work, failed: Any) -> None:
+        run_cell(session, row, seed, folder, work, failed)
         forge(path_of(folder, RANKER, seed), change("options", ranker={"k": 5}))
 
     monkeypatch.setattr(recomputing, "run_cell", with_an_option)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from semidbench.errors import UserError
 from semidbench.text import encoder
-from semidbench.text.encoder import load_encoder, lsa_fingerprint, sentence_fingerprint
+from semidbench.text.encoder import EncoderSpec, encoder_spec, lsa_fingerprint, open_encoder, sentence_fingerprint
 from semidbench.text.lsa import Lsa
 from semidbench.text.pretrained import Pretrained, find_pretrained
 from semidbench.text.sentence_model import SentenceEncoder
@@ -54,8 +55,16 @@ def silent(what: str, done: int, total: int) -> None:
     pass
 
 
+def opened(
+    section: Any, model: Any, texts: list[str], store: Path, threads: int, device: str, progress: Any
+) -> StoredEncoder:
+    """As a plugin's process opens it: from plain values."""
+    spec = encoder_spec(section, model, texts, store, threads, device)
+    return open_encoder(EncoderSpec.from_json(json.loads(json.dumps(spec.as_json()))), texts, progress)
+
+
 def lsa(store: Path, texts: list[str] = TEXTS, threads: int = 1) -> Any:
-    return load_encoder(LSA, None, texts, store, threads, "cpu", silent)
+    return opened(LSA, None, texts, store, threads, "cpu", silent)
 
 
 # LSA
@@ -251,7 +260,7 @@ def test_mpnet_equals_the_library_and_cuts_long_texts_where_it_does(
     from sentence_transformers import SentenceTransformer
 
     texts = ["ship", "storm captain", "ship", " ".join(WORDS * 5), " ".join(WORDS * 2 + WORDS[::-1])]
-    made = load_encoder(MPNET, found(mpnet, monkeypatch), [], tmp_path, 1, "cpu", silent)
+    made = opened(MPNET, found(mpnet, monkeypatch), [], tmp_path, 1, "cpu", silent)
     got = made.encode(texts)
     assert (made.dimension, made.folder) == (32, mpnet)
     library = SentenceTransformer(str(mpnet), device="cpu")
@@ -284,7 +293,7 @@ def test_a_model_without_pooling_settings(mpnet: Path, tmp_path: Path, monkeypat
     shutil.copytree(mpnet, broken)
     (broken / "1_Pooling" / "config.json").unlink()
     with pytest.raises(UserError, match=r"incomplete: 1_Pooling/config\.json"):
-        load_encoder(MPNET, found(broken, monkeypatch), [], tmp_path / "store", 1, "cpu", silent)
+        opened(MPNET, found(broken, monkeypatch), [], tmp_path / "store", 1, "cpu", silent)
 
 
 def test_the_packaged_minilm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +303,7 @@ def test_the_packaged_minilm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("SEMIDBENCH_MODELS", raising=False)
     told: list[tuple[int, int]] = []
     model = find_pretrained(MINILM)
-    made = load_encoder(MINILM, model, [], tmp_path, 1, "cpu", lambda what, *at: told.append(at))  # type: ignore[arg-type]
+    made = opened(MINILM, model, [], tmp_path, 1, "cpu", lambda what, *at: told.append(at))  # type: ignore[arg-type]
     texts = ["a ship in a storm", "robots", "robots", "a long tale of love, letters and a night in Paris"]
     got = made.encode(texts)
     assert made.folder is not None
@@ -304,5 +313,5 @@ def test_the_packaged_minilm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_allclose(got, expected, atol=1e-5)
     assert told == [(0, 3), (3, 3)]
     monkeypatch.setattr(SentenceEncoder, "encode", refuse)
-    again = load_encoder(MINILM, model, [], tmp_path, 1, "cpu", silent)
+    again = opened(MINILM, model, [], tmp_path, 1, "cpu", silent)
     np.testing.assert_array_equal(again.encode(texts), got)

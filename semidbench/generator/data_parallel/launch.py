@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import T5ForConditionalGeneration
@@ -23,8 +23,10 @@ from semidbench.generator.examples import Examples
 from semidbench.generator.model import load_generator, save_generator
 from semidbench.generator.training import CHECKPOINT_SECONDS
 from semidbench.machine import processes
-from semidbench.machine.processes import Heard, Program
-from semidbench.tracks import track
+from semidbench.machine.processes import MessageQueue, Program
+
+if TYPE_CHECKING:
+    from semidbench.tracks import track
 
 _WORKER = "semidbench.generator.data_parallel.worker"
 _AT_ONCE = 1.0  # seconds within which processes that broke off together end
@@ -75,13 +77,13 @@ def train_together(
 
 def _run(order: dict[str, Any], count: int, progress: Callable[[str, int, int], None]) -> list[float]:
     """Start the processes, pass the first one's progress on, and return its losses."""
-    heard, losses, running = Heard(), list[float](), set(range(count))
+    messages, losses, running = MessageQueue(), list[float](), set(range(count))
     environments = [processes.environment(order["threads"], _ranks(rank, count)) for rank in range(count)]
-    with processes.started(_WORKER, environments, heard, grace=0) as begun:
-        for program in begun:
-            processes.order(program, order)
+    with processes.started(_WORKER, environments, messages, grace=0) as programs:
+        for program in programs:
+            processes.send(program, order)
         while running:
-            rank, message = processes.next_message(heard)
+            rank, message = processes.next_message(messages)
             match message:
                 case ["progress", what, done, total]:
                     progress(what, done, total)
@@ -89,16 +91,16 @@ def _run(order: dict[str, Any], count: int, progress: Callable[[str, int, int], 
                     losses = found
                 case ["ended"]:
                     running.discard(rank)
-                    if begun[rank].process.returncode:
-                        raise UserError(_why_ended(begun[rank], count))
+                    if programs[rank].process.returncode:
+                        raise UserError(_why_ended(programs[rank], count))
                 case ["broken", _]:
-                    _raise_if_killed(begun, count)  # the others break off, too
-            processes.raise_told(message, _where(rank, count))
+                    _raise_if_killed(programs, count)  # the others break off, too
+            processes.raise_reported(message, _where(rank, count))
         return losses
 
 
-def _raise_if_killed(begun: Sequence[Program], count: int) -> None:
-    for program in begun:
+def _raise_if_killed(programs: Sequence[Program], count: int) -> None:
+    for program in programs:
         with suppress(subprocess.TimeoutExpired):
             if program.process.wait(_AT_ONCE) < 0:
                 raise UserError(_why_ended(program, count))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 from semidbench.errors import UserError
-from semidbench.machine.channels import channels, telling_failures
+from semidbench.machine.channels import channels, reporting_failures
 
 
 def main() -> None:
     """Train; exit 1 after telling why not."""
-    orders, tell = channels(lambda: os._exit(1))
-    with telling_failures(tell):
-        order, rank = orders.get(), int(os.environ["RANK"])
+    requests, send = channels(lambda: os._exit(1))
+    with reporting_failures(send):
+        order, rank = requests.get(), int(os.environ["RANK"])
         import torch
 
         from semidbench.generator.data_parallel.share import train_share
@@ -20,7 +20,7 @@ def main() -> None:
 
         def progress(what: str, done: int, total: int) -> None:
             if rank == 0:
-                tell("progress", what, done, total)
+                send("progress", what, done, total)
 
         try:
             with held_threads(order["threads"]):
@@ -31,6 +31,6 @@ def main() -> None:
                 "or give --gpus more of them"
             ) from error
         if rank == 0:
-            tell("trained", losses)
+            send("trained", losses)
         return
     os._exit(1)  # without waiting for the others, which wait for this one

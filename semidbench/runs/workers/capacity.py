@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from semidbench.machine.memory import _FLOAT, _MIB, free_mib
-from semidbench.runs.session import Bench
+from semidbench.runs.shared.session import Session
 from semidbench.text.pretrained import WEIGHTS
 from semidbench.tracks.track import ScratchGenerator, Track
 
@@ -31,11 +31,11 @@ class Capacity:
     cards: tuple[str, ...]
 
 
-def measure(bench: Bench) -> Capacity:
-    """What this machine has for cells of this bench."""
+def measure(session: Session) -> Capacity:
+    """What this machine has for cells of this session."""
     from joblib import cpu_count
 
-    return Capacity(cpu_count(), bench.track.threads, free_mib(), worker_mib(bench), visible_cards(bench.device))
+    return Capacity(cpu_count(), session.track.threads, free_mib(), worker_mib(session), visible_cards(session.device))
 
 
 def count_workers(asked: int | None, unfinished: int, capacity: Capacity) -> tuple[int, str | None]:
@@ -52,7 +52,7 @@ def count_workers(asked: int | None, unfinished: int, capacity: Capacity) -> tup
     if not unfinished or capacity.free_mib is None or room * capacity.worker_mib <= capacity.free_mib:
         return room, None
     fitting = int(capacity.free_mib / capacity.worker_mib)
-    why = f"{capacity.free_mib:,.0f} MiB of memory are free and one is reckoned to take {capacity.worker_mib:,.0f}"
+    why = f"{capacity.free_mib:,.0f} MiB of memory are free and a cell is estimated to take {capacity.worker_mib:,.0f}"
     if not fitting:
         return 1, f"cells at a time: 1, for {why}: it may not fit"
     return fitting, f"cells at a time: {fitting}, not {room}, for {why}; --jobs sets another number"
@@ -83,17 +83,17 @@ _LIBRARIES_MIB = 700  # of a process with torch, transformers and the plugins' l
 _MARGIN = 1.8
 
 
-def worker_mib(bench: Bench) -> float:
+def worker_mib(session: Session) -> float:
     """An estimate of a worker's peak in the machine's memory: libraries, text encoder and encodings, training.
 
     On CUDA activations are the card's. A method that needs more of its own, a dense matrix say, is not known here.
     """
-    shape = _shape(bench)
-    texts = bench.train.n_items + len(bench.train.queries)
+    shape = _shape(session)
+    texts = session.dataset.train.n_items + len(session.dataset.train.queries)
     states = 4 * shape.parameters  # weights, gradients and AdamW's two moments
-    activations = _activations(shape, bench.track) if bench.device == "cpu" else 0
-    floats = texts * bench.encoder.dimension + states + activations
-    encoder = bench.encoder_model
+    activations = _activations(shape, session.track) if session.device == "cpu" else 0
+    floats = texts * session.encoder.dimension + states + activations
+    encoder = session.models.get("text_encoder")
     encoder_bytes = (encoder.folder / WEIGHTS).stat().st_size if encoder else 0
     return _MARGIN * (_LIBRARIES_MIB + (floats * _FLOAT + encoder_bytes) / _MIB)
 
@@ -109,15 +109,15 @@ class _Shape:
     heads: int
 
 
-def _shape(bench: Bench) -> _Shape:
-    section, model = bench.track.generator, bench.generator_model
+def _shape(session: Session) -> _Shape:
+    section, model = session.track.generator, session.models.get("generator")
     if isinstance(section, ScratchGenerator):
         width, hidden = section.d_model, section.d_ff
         layers = section.encoder_layers + section.decoder_layers
         attentions = layers + section.decoder_layers  # the decoder's layers have two
         matrices = layers * (3 if section.feed_forward == "gated-gelu" else 2)
         weights = 4 * attentions * width**2 + matrices * width * hidden
-        tokens = section.tokenizer_vocabulary + sum(bench.track.ids.codebook_sizes)
+        tokens = section.tokenizer_vocabulary + sum(session.track.ids.codebook_sizes)
         return _Shape(weights + 2 * tokens * width, section.encoder_layers, width, hidden, section.heads)
     assert model is not None, section.name
     config = json.loads((model.folder / "config.json").read_text("utf-8"))

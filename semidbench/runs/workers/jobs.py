@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from semidbench.methods.resolved import ResolvedMethod, ResolvedScheme
-from semidbench.runs.cell import cell_label, is_finished
-from semidbench.runs.scheme_stages import embedding_stage
-from semidbench.runs.session import Bench
-from semidbench.store.stages import Unfinished, key_hash
+from semidbench.runs.cell import Row, cell_label, is_finished
+from semidbench.runs.shared.session import Session
+from semidbench.runs.stages.embed import embedding_key
+from semidbench.store.stages import find_stage
 
 Kind = Literal["embedder", "scheme", "ranker"]
 _ORDER: tuple[Kind, ...] = ("embedder", "scheme", "ranker")  # what others wait for first, the shortest last
@@ -51,9 +51,7 @@ class Job:
         return cell_label(self.what, self.seed)
 
 
-def plan_jobs(
-    bench: Bench, schemes: Sequence[ResolvedScheme], rankers: Sequence[ResolvedMethod], seeds: int
-) -> tuple[Job, ...]:
+def plan_jobs(session: Session, rows: Sequence[Row], seeds: int) -> tuple[Job, ...]:
     """The jobs of a run: every cell, and each embedding that is not in the store yet once.
 
     Raises:
@@ -61,18 +59,18 @@ def plan_jobs(
     """
     jobs: dict[str, Job] = {}
     for seed in range(seeds):
-        for scheme in schemes:
-            kept, label = is_finished(bench, scheme, seed), cell_label(scheme.name, seed)
-            needs = frozenset() if kept else _embeddings(bench, scheme, seed, jobs)
-            jobs[label] = Job("scheme", scheme.name, seed, None, scheme.name, label, needs, kept)
-        for ranker in rankers:
-            kept, label = is_finished(bench, ranker, seed), cell_label(ranker.name, seed)
-            jobs[label] = Job("ranker", ranker.name, seed, None, ranker.name, label, kept=kept)
+        for row in rows:
+            kept, label = is_finished(session, row, seed), cell_label(row.name, seed)
+            if isinstance(row, ResolvedScheme):
+                needs = frozenset[str]() if kept else _embeddings(session, row, seed, jobs)
+                jobs[label] = Job("scheme", row.name, seed, None, row.name, label, needs, kept)
+            else:
+                jobs[label] = Job("ranker", row.name, seed, None, row.name, label, kept=kept)
     return tuple(jobs.values())
 
 
 def embedders_of(scheme: ResolvedScheme) -> tuple[ResolvedMethod, ...]:
-    """A scheme's embedders and those that they build on, each behind what it builds on."""
+    """A scheme's embedders and those that they build on, each after what it builds on."""
     return tuple(each for method in scheme.embedders for each in method.with_below())
 
 
@@ -89,25 +87,15 @@ def next_job(waiting: Sequence[Job], done: Collection[str], seconds: Mapping[str
     return min(ready, key=lambda job: (job.seed, _ORDER.index(job.kind), -seconds.get(job.what, 0.0)), default=None)
 
 
-def _embeddings(bench: Bench, scheme: ResolvedScheme, seed: int, jobs: dict[str, Job]) -> frozenset[str]:
+def _embeddings(session: Session, scheme: ResolvedScheme, seed: int, jobs: dict[str, Job]) -> frozenset[str]:
     """Keys of the jobs that a scheme's cell waits for; those are added."""
     needs = set()
     for place, method in enumerate(embedders_of(scheme)):
-        key = _key(method, seed)
-        if key not in jobs:
-            try:
-                embedding_stage(bench.looking(), method, seed)
+        key = embedding_key(session, method, seed)
+        if key.hash not in jobs:
+            if find_stage(session.store, key) is not None:
                 continue
-            except Unfinished:
-                below = frozenset(_key(other, seed) for other in method.builds_on) & jobs.keys()
-                jobs[key] = Job("embedder", scheme.name, seed, place, f"embedder {method.name}", key, below)
-        needs.add(key)
+            below = frozenset(embedding_key(session, other, seed).hash for other in method.builds_on) & jobs.keys()
+            jobs[key.hash] = Job("embedder", scheme.name, seed, place, f"embedder {method.name}", key.hash, below)
+        needs.add(key.hash)
     return frozenset(needs)
-
-
-def _key(method: ResolvedMethod, seed: int) -> str:
-    return key_hash({"seed": seed, "embedder": _identity(method)})
-
-
-def _identity(method: ResolvedMethod) -> dict[str, Any]:
-    return {**method.as_key(), "builds_on": [_identity(other) for other in method.builds_on]}

@@ -1,4 +1,4 @@
-"""A run's jobs in worker processes: handed out, listened to, and all stopped when one breaks off.
+"""A run's jobs in worker processes: handed out one by one, and all stopped when one breaks off.
 
 A plugin's failure costs the cells that need it; the others go on.
 """
@@ -17,10 +17,12 @@ from semidbench.errors import UserError
 from semidbench.isolation.limits import Limits
 from semidbench.machine import processes
 from semidbench.machine.channels import GRACE
-from semidbench.machine.processes import Heard, Program
-from semidbench.methods.resolved import Resolved, as_json
-from semidbench.runs.failures import Failure, record
+from semidbench.machine.processes import MessageQueue, Program
+from semidbench.methods.resolved import as_json
+from semidbench.runs.cell import Row
+from semidbench.runs.failures import Failure, write_failure
 from semidbench.runs.reporter import Reporter, Work
+from semidbench.runs.shared.session import Session, shared_inputs
 from semidbench.runs.workers.jobs import Job, next_job
 from semidbench.tracks.track import Track
 
@@ -29,10 +31,11 @@ _KEPT = "Finished stages are kept: the same command goes on from there"
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What workers open their bench with, as `open_bench` does, and the folder of the results.
+    """What workers open their session with, as `open_session` does, and where results go.
 
-    `inputs` is the `identity` of the bench that the jobs were planned with, `rows` are theirs: a worker imports no
-    plugin to find them.
+    Attributes:
+        inputs: `shared_inputs` of the session that the jobs were planned with.
+        rows: of the jobs, resolved: a worker imports no plugin.
     """
 
     track: Track
@@ -43,10 +46,16 @@ class Setup:
     folder: Path
     inputs: dict[str, str]
     limits: Limits
-    rows: tuple[Resolved, ...]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def of(cls, session: Session, data: Path | None, folder: Path, limits: Limits, rows: tuple[Row, ...]) -> Setup:
+        """The setup that opens this session again."""
+        inputs = shared_inputs(session)
+        return cls(session.track, session.split, data, session.store, session.device, folder, inputs, limits, rows)
 
     def as_json(self) -> dict[str, Any]:
-        """For a worker's first order."""
+        """For a worker's first request."""
         paths = {"data": self.data and str(self.data), "store": str(self.store), "folder": str(self.folder)}
         rows = [as_json(row) for row in self.rows]
         named = {"split": self.split, "device": self.device, "inputs": self.inputs, "limits": asdict(self.limits)}
@@ -86,12 +95,12 @@ def run_jobs(
             stopped.
         RuntimeError: a worker broke off.
     """
-    state, heard = _State(list(jobs), setup.folder), Heard()
+    state, messages = _State(list(jobs), setup.folder), MessageQueue()
     environments = _environments(setup.track.threads, count, cards)
-    with processes.started("semidbench.runs.workers.worker", environments, heard, GRACE) as begun:
-        workers = [_Worker(program) for program in begun]
-        for program in begun:
-            processes.order(program, setup.as_json())
+    with processes.started("semidbench.runs.workers.worker", environments, messages, GRACE) as programs:
+        workers = [_Worker(program) for program in programs]
+        for program in programs:
+            processes.send(program, setup.as_json())
         while True:
             for worker in workers:
                 if worker.job is None:
@@ -99,7 +108,7 @@ def run_jobs(
             if all(worker.job is None for worker in workers):
                 assert not state.waiting, state.waiting
                 return tuple(state.failures)
-            place, message = processes.next_message(heard)
+            place, message = processes.next_message(messages)
             _take(message, workers[place], state, count, reporter)
 
 
@@ -116,11 +125,11 @@ def _hand_out(worker: _Worker, state: _State, reporter: Reporter) -> None:
         return
     state.waiting.remove(job)
     worker.job, worker.work, worker.began = job, reporter.begin(job.label), time.monotonic()
-    processes.order(worker.program, {"kind": job.kind, "row": job.row, "seed": job.seed, "embedder": job.embedder})
+    processes.send(worker.program, {"kind": job.kind, "row": job.row, "seed": job.seed, "embedder": job.embedder})
 
 
 def _take(message: list[Any], worker: _Worker, state: _State, count: int, reporter: Reporter) -> None:
-    processes.raise_told(message, _where(worker))
+    processes.raise_reported(message, _where(worker))
     match message:
         case ["ended"]:
             raise UserError(_why_ended(worker, count))
@@ -134,22 +143,22 @@ def _take(message: list[Any], worker: _Worker, state: _State, count: int, report
             if not worker.job.kept:
                 state.seconds[worker.job.what] = time.monotonic() - worker.began
             worker.job = worker.work = None
-        case ["failure", told] if worker.job and worker.work:
-            _fail(worker.job, worker.work, Failure(**told), state)
+        case ["failure", values] if worker.job and worker.work:
+            _fail(worker.job, worker.work, Failure(**values), state)
             worker.job = worker.work = None
             _fail_dependents(state, reporter)
 
 
 def _fail(job: Job, work: Work, failure: Failure, state: _State) -> None:
-    """An embedder's failure is told of with each cell that needs it."""
+    """An embedder's failure is reported with each cell that needs it."""
     state.failed[job.key] = failure
     if job.kind == "embedder":
         work.done()
         return
     own = replace(failure, row=job.row, seed=job.seed)
     state.failures.append(own)
-    record(own, state.folder)
-    work.failed(own.told)
+    write_failure(own, state.folder)
+    work.failed(own.message)
 
 
 def _fail_dependents(state: _State, reporter: Reporter) -> None:

@@ -1,6 +1,6 @@
-"""A process that runs jobs: the first order is a `Setup`, every other a job. What plugins print goes to stderr.
+"""A process that runs jobs: the first request is a `Setup`, every other a job. What plugins print goes to stderr.
 
-The process leaves when its orders end, that is when the process that started it is gone, whatever the reason.
+The process leaves when its requests end, that is when the process that started it is gone, whatever the reason.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semidbench.errors import UserError
-from semidbench.machine.channels import GRACE, Orders, Tell, channels, leave_within, telling_failures
+from semidbench.machine.channels import GRACE, Requests, Send, channels, leave_within, reporting_failures
 
 if TYPE_CHECKING:
     from semidbench.runs.failures import Failure
+    from semidbench.runs.shared.session import Session
 
-_TELL_SECONDS = 0.2  # between two lines about the progress of one thing
+_REPORT_SECONDS = 0.2  # between two lines about the progress of one thing
 
 
 def main() -> None:
-    """Run jobs until the orders end."""
+    """Run jobs until the requests end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
     signal.signal(signal.SIGTERM, _leave)
-    orders, tell = channels(lambda: leave_within(GRACE))
-    with telling_failures(tell):
-        _work(orders, tell)
+    requests, send = channels(lambda: leave_within(GRACE))
+    with reporting_failures(send):
+        _work(requests, send)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving
 
 
@@ -37,25 +38,23 @@ def _leave(*_: Any) -> None:
     raise SystemExit(128 + signal.SIGTERM)
 
 
-def _work(orders: Orders, tell: Tell) -> None:
-    setup = orders.get()
+def _work(requests: Requests, send: Send) -> None:
+    setup = requests.get()
     from semidbench.isolation.limits import Limits
     from semidbench.machine.device import held_threads
     from semidbench.methods.resolved import from_json
-    from semidbench.runs.session import open_bench
+    from semidbench.runs.shared.session import open_session, shared_inputs
     from semidbench.tracks.track import Track
 
     track, data = Track.model_validate(setup["track"]), setup["data"]
     with held_threads(track.threads):
-        work = _Told(tell)
-        bench = open_bench(
-            track, setup["split"], data and Path(data), Path(setup["store"]), setup["device"], work.progress
-        )
-        bench = replace(bench, limits=Limits(**setup["limits"]))
-        check_inputs(setup["inputs"], bench.identity)
-        rows = {row.name: row for row in map(from_json, setup["rows"])}
+        store, device = Path(setup["store"]), setup["device"]
+        session = open_session(track, setup["split"], data and Path(data), store, device)
+        session = replace(session, limits=Limits(**setup["limits"]))
+        check_inputs(setup["inputs"], shared_inputs(session))
+        rows, work = {row.name: row for row in map(from_json, setup["rows"])}, _SentWork(send)
         while True:
-            _run(bench, rows, orders.get(), Path(setup["folder"]), work)
+            _run(session, rows, requests.get(), Path(setup["folder"]), work)
 
 
 def check_inputs(planned: Mapping[str, str], found: Mapping[str, str]) -> None:
@@ -72,51 +71,51 @@ def check_inputs(planned: Mapping[str, str], found: Mapping[str, str]) -> None:
         )
 
 
-def _run(bench: Any, rows: Mapping[str, Any], job: dict[str, Any], folder: Path, work: _Told) -> None:
+def _run(session: Session, rows: Mapping[str, Any], job: dict[str, Any], folder: Path, work: _SentWork) -> None:
     from semidbench.methods.failure import PluginFailure
     from semidbench.runs.cell import cell_label, naming, run_cell
-    from semidbench.runs.failures import failure
-    from semidbench.runs.scheme_stages import embedding_stage
+    from semidbench.runs.failures import Failure
+    from semidbench.runs.stages.embed import embed_one
     from semidbench.runs.workers.jobs import embedders_of
 
     row, seed = rows[job["row"]], job["seed"]
     if job["kind"] != "embedder":
-        work.over(run_cell(bench, row, seed, folder, work))
+        if failure := run_cell(session, row, seed, folder, work, {}):  # the scheduler asks for none that must fail
+            work.send_failure(failure)
         return
     work.stage("embed")
     with naming(cell_label(row.name, seed)):
         try:
-            embedding_stage(bench.telling(work.progress), embedders_of(row)[job["embedder"]], seed)
+            embed_one(session, embedders_of(row)[job["embedder"]], seed, work.progress, {})
         except PluginFailure as error:
-            work.over(failure(row.name, seed, "embed", error))
+            work.send_failure(Failure(row.name, seed, "embed", error.message, error.trace, error.output))
             return
     work.done()
 
 
-class _Told:
-    """The job that is under way, as told to the process that handed it out."""
+class _SentWork:
+    """The job that is under way, as messages to the process that handed it out."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, send: Send) -> None:
+        self._send = send
         self._what = ""
         self._last = 0.0
 
     def stage(self, name: str) -> None:
         self._what = ""
-        self._tell("stage", name)
+        self._send("stage", name)
 
     def progress(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if what != self._what or done == total or now - self._last >= _TELL_SECONDS:
+        if what != self._what or done == total or now - self._last >= _REPORT_SECONDS:
             self._what, self._last = what, now
-            self._tell("progress", what, done, total)
+            self._send("progress", what, done, total)
 
     def done(self, summary: str | None = None) -> None:
-        self._tell("done", summary)
+        self._send("done", summary)
 
-    def failed(self, told: str) -> None:
-        """Told by `over`, with all that is known."""
+    def failed(self, message: str) -> None:
+        """Sent by `send_failure`, with all that is known."""
 
-    def over(self, failure: Failure | None) -> None:
-        if failure is not None:
-            self._tell("failure", failure.as_json())
+    def send_failure(self, failure: Failure) -> None:
+        self._send("failure", failure.as_json())
