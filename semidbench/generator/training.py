@@ -16,8 +16,8 @@ from transformers import T5ForConditionalGeneration, get_scheduler
 
 from semidbench.api import Ints
 from semidbench.generator.checkpoint import Moving, Position, batch_generator, load_checkpoint, save_checkpoint
-from semidbench.generator.data_parallel.replicas import Alone, Replicas
 from semidbench.generator.examples import IGNORED, Examples, TokenRows
+from semidbench.generator.replicas import Alone, Replicas
 from semidbench.generator.t5_loss import Block, Prompts, SummedLoss
 
 if TYPE_CHECKING:

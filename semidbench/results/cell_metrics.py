@@ -6,7 +6,6 @@ Placements are small whole numbers, so that many cases are alike: a metric is co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
@@ -75,18 +74,14 @@ def _means(counts: Tally) -> dict[Group, float | None]:
     return {group: mean for group, (mean,) in counts.unit_means(counts.columns[0].astype(np.float64)).items()}
 
 
-if TYPE_CHECKING:
-    from semidbench.results.cell_result import CellResult
-
-
-def check_metrics(cell: CellResult, cases: Mapping[Task, Cases], fail: Callable[[str], Exception]) -> None:
-    """Every number of the JSON must follow from the placements (to 1e-9: log2 differs in its last bit)."""
-    some = cell.metrics["search"]["all"]
+def check_metrics(metrics: Metrics, cases: Mapping[Task, Cases], fail: Callable[[str], Exception]) -> None:
+    """Raise `fail(why)` unless every number follows from the placements (to 1e-9: log2 differs in its last bit)."""
+    some = metrics["search"]["all"]
     again = metrics_at(cases, tuple(some.recall), tuple(some.ndcg))
     for task in TASKS:
         for group in GROUPS:
-            said, found = _flat(cell.metrics[task][group]), _flat(again[task][group])
-            if said.keys() != found.keys() or not all(_near(said[key], found[key]) for key in said):
+            given, computed = _flat(metrics[task][group]), _flat(again[task][group])
+            if given.keys() != computed.keys() or not all(_near(given[key], computed[key]) for key in given):
                 raise fail(f"the metrics in the JSON for {task}, {group}, do not follow from the placements")
 
 

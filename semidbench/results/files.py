@@ -30,7 +30,7 @@ def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> C
     Raises:
         ValueError: the cell's metrics are not those of the cases, or it could not be read again.
     """
-    check_metrics(cell, cases, lambda why: ValueError(f"{cell.name}: {why}"))
+    check_metrics(cell.metrics, cases, lambda why: ValueError(f"{cell.name}: {why}"))
     data = to_parquet(cases)
     written = stamped(cell.model_copy(update={"placements_sha256": hashlib.sha256(data).hexdigest()}))
     CellResult.model_validate(written.model_dump(mode="json"))  # parts made in this process were not held to all rules
@@ -100,7 +100,7 @@ def read_cases(folder: Path, cell: CellResult) -> Mapping[Task, Cases]:
         cases = from_parquet(data, sum(cell.metrics[task]["all"].n_cases for task in TASKS))
     except ValueError as error:
         raise UserError(f"{path} holds no placements: {one_line(error)}. {_RESTORE}") from error
-    check_metrics(cell, cases, lambda why: UserError(f"{path}: {why}. {_RESTORE}"))
+    check_metrics(cell.metrics, cases, lambda why: UserError(f"{path}: {why}. {_RESTORE}"))
     return cases
 
 

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGE = "semidbench"
+_ROOT = Path(__file__).parents[1]
 # Libraries whose arithmetic reaches a result. A plugin's own requirements are added for its stages.
 NUMERIC = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "sentence-transformers")
 REPORTING = ("errors", "methods.failure", "methods.traces")
@@ -137,5 +138,5 @@ def _run_time(node: ast.AST) -> Iterator[ast.AST]:
 @cache
 def _source(module: str) -> Path | None:
     """Where the source of a semidbench module stands; None if there is no such module."""
-    stem = Path(__file__).parents[1].joinpath(*module.split(".")[1:])
+    stem = _ROOT.joinpath(*module.split(".")[1:])
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)

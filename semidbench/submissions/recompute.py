@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from semidbench.tracks.track import Track
 
 from semidbench.api import TASKS, Task
 from semidbench.errors import UserError
@@ -26,6 +25,7 @@ from semidbench.runs.reporter import Reporter
 from semidbench.runs.shared.session import Session, open_session
 from semidbench.store.stages import default_store
 from semidbench.submissions.board_checks import Filed
+from semidbench.tracks.track import Track
 
 ROUNDING = 0.01  # of R@k over all cases: rounding on other machines swaps neighbours of nearly equal score
 SEED_RANGES = 3  # how many times further than its seeds are from each other other machines may take a trained row

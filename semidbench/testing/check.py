@@ -67,7 +67,7 @@ def _only_kind(registry: Registry, name: str) -> Kind:
 
 def to_json(report: Report) -> str:
     """All that was found, ending in a newline."""
-    told = {
+    values = {
         "semidbench_check": FORMAT,
         "kind": report.kind,
         "method": report.method,
@@ -80,7 +80,7 @@ def to_json(report: Report) -> str:
         "measured": [asdict(each) for each in report.evidence.measured],
         "trace": report.evidence.trace,
     }
-    return json.dumps(told, indent=1) + "\n"
+    return json.dumps(values, indent=1) + "\n"
 
 
 def to_rich(report: Report) -> Table:

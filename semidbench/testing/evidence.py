@@ -135,7 +135,7 @@ class _Bench:
         }
 
     def _run(self, job: dict[str, Any], name: str, hash_seed: int = 1) -> dict[str, Any]:
-        """What the worker told, and its folder."""
+        """What the worker observed, and its folder."""
         folder = self._folder / name
         return {**run_worker(job, folder, self._cache, hash_seed, self._limits), "folder": folder}
 
@@ -153,10 +153,10 @@ class _Bench:
             job["below"] = self._below(needs, (*above, name))
         folders = {}
         for world in (self._small, self._large):
-            told = self._run({**job, "world": str(world)}, f"views-{'-'.join((*above, name))}-{world.name}")
-            if broken := _broke_off(told) or told.get("misused") or told["breaches"].get("returns"):
+            observed = self._run({**job, "world": str(world)}, f"views-{'-'.join((*above, name))}-{world.name}")
+            if broken := _broke_off(observed) or observed.get("misused") or observed["breaches"].get("returns"):
                 raise UserError(f"{above[-1]} builds on the embedder {name!r}, which cannot be computed: {broken}")
-            folders[world.name] = str(told["folder"])
+            folders[world.name] = str(observed["folder"])
         return folders
 
 
@@ -166,11 +166,11 @@ def new_subject(kind: Kind, source: str, options: Mapping[str, Any], distributio
     return Subject(kind, source, json.dumps(options), distribution, json.dumps(of_track))
 
 
-def _broke_off(told: Mapping[str, Any]) -> str | None:
+def _broke_off(observed: Mapping[str, Any]) -> str | None:
     """How a worker did not come to an end, in words that go on a sentence."""
-    if "ended" in told:
-        return str(told["ended"])
-    return f"it raised {told['failed']}" if "failed" in told else None
+    if "ended" in observed:
+        return str(observed["ended"])
+    return f"it raised {observed['failed']}" if "failed" in observed else None
 
 
 def _differences(one: Path, other: Path) -> str | None:

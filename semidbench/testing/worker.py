@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
@@ -18,13 +16,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from semidbench.isolation.limits import end_first, hold_memory, release_memory
-from semidbench.machine.channels import channels
+from semidbench.isolation.limited_program import memory_held, open_program
 from semidbench.methods.failure import described
-from semidbench.methods.traces import dump_to, plugin_traceback
+from semidbench.methods.traces import plugin_traceback
 
-FOLDER_VARIABLE = "SEMIDBENCH_CHECK_FOLDER"
-JOB, TOLD, OUTPUTS = "job.json", "told.json", "outputs.npz"
+OUTPUTS = "outputs.npz"
 
 # Seconds to import, each of them; numpy is what plugins are written in, and no more than a fifth of one.
 _HEAVY = (
@@ -34,32 +30,26 @@ _HEAVY = (
 
 
 def main() -> None:
-    """Do the job that lies in the folder that the environment names. Threads that a method left are not waited for."""
-    folder = Path(os.environ.pop(FOLDER_VARIABLE))
-    channels(lambda: os.killpg(0, signal.SIGKILL))
-    dump = dump_to(folder)
-    job = json.loads((folder / JOB).read_text("utf-8"))
-    told: dict[str, Any] = {"breaches": {}}
-    end_first()
-    hold_memory(job["memory_mib"])
+    """Do the job that the request is. Threads that a method left are not waited for."""
+    program = open_program()
+    job, observed = program.request, dict[str, Any](breaches={})
+    program.send("began")
     try:
-        _DEEDS[job["do"]](job, folder, told)
+        with memory_held(job["memory_mib"]):
+            _JOBS[job["do"]](job, program.folder, observed)
     except BaseException as error:  # a method that calls sys.exit() too
-        release_memory()
-        told["failed"], told["trace"] = described(error), plugin_traceback(error)
-    part = folder / f"{TOLD}.part"
-    part.write_text(json.dumps(told), "utf-8")
-    part.rename(folder / TOLD)
+        observed["failed"], observed["trace"] = described(error), plugin_traceback(error)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    dump.close()
+    program.send("observed", observed)
+    program.dump.close()
     os._exit(0)
 
 
-def _observe(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
+def _observe(job: dict[str, Any], folder: Path, observed: dict[str, Any]) -> None:
     """Whatever one process can see."""
-    breaches = told["breaches"]
+    breaches = observed["breaches"]
     if heavy := _heavy_when_listed(job["distribution"]):
         breaches["light"] = heavy
     from semidbench.testing.watch import HeldOutFiles
@@ -68,13 +58,13 @@ def _observe(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
     try:
         factory = _load(job)
     except Exception as error:
-        breaches["made"], told["trace"] = described(error), plugin_traceback(error)
+        breaches["made"], observed["trace"] = described(error), plugin_traceback(error)
         return
     needs = [name for name in getattr(factory, "builds_on", ()) if name not in job["below"]]
     if needs:
-        told["builds_on"] = needs
+        observed["builds_on"] = needs
         return
-    options = _options(job, factory, told)
+    options = _options(job, factory, observed)
     if options is None:
         return
     try:
@@ -82,7 +72,7 @@ def _observe(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
     finally:
         if read := held_out.read():
             breaches["private"] = f"it read {', '.join(read)}"
-    told["torch"] = "torch" in sys.modules
+    observed["torch"] = "torch" in sys.modules
 
 
 def _watch_work(
@@ -119,15 +109,15 @@ def _watch_work(
         breaches["state"] = seen
 
 
-def _repeat(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
+def _repeat(job: dict[str, Any], folder: Path, observed: dict[str, Any]) -> None:
     """The same again, for its outputs."""
     from semidbench.errors import UserError
     from semidbench.testing.exercise import EXERCISES
     from semidbench.testing.watch import altered, global_state
 
     factory = _load(job)
-    options = _options(job, factory, told)
-    assert options is not None, told
+    options = _options(job, factory, observed)
+    assert options is not None, observed
     given = _material(job, folder, job["world"])
     if job["torch"]:
         import_module("torch")  # so that its global generator can be seeded, and watched
@@ -136,31 +126,31 @@ def _repeat(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
     try:
         _save(EXERCISES[job["kind"]].work(_make(job, factory, options), given), folder)
     except UserError as error:
-        told["breaches"]["returns"] = _seen(str(error))
+        observed["breaches"]["returns"] = _seen(str(error))
     if seen := altered(state, global_state()):
-        told["breaches"]["state"] = seen
+        observed["breaches"]["state"] = seen
 
 
-def _grow(job: dict[str, Any], folder: Path, told: dict[str, Any]) -> None:
+def _grow(job: dict[str, Any], folder: Path, observed: dict[str, Any]) -> None:
     """Time and memory in the small world, after a first go that loads what is loaded once, and in the large one."""
     from semidbench.testing.exercise import EXERCISES
 
     factory = _load(job)
-    options = _options(job, factory, told)
-    assert options is not None, told
+    options = _options(job, factory, observed)
+    assert options is not None, observed
     work = EXERCISES[job["kind"]].work
     work(_make(job, factory, options), _material(job, folder, job["world"]))
-    told["measured"] = []
+    observed["measured"] = []
     for world in (job["world"], job["large"]):
         given, instance = _material(job, folder, world), _make(job, factory, options)
         _give_back_memory()
         began, before = _cpu_seconds(), _restarted_peak()
         work(instance, given)
         seconds, mib = _cpu_seconds() - began, _peak() - before
-        told["measured"].append({"items": given.train.n_items, "seconds": seconds, "mib": max(0.0, mib)})
+        observed["measured"].append({"items": given.train.n_items, "seconds": seconds, "mib": max(0.0, mib)})
 
 
-_DEEDS = {"observe": _observe, "repeat": _repeat, "grow": _grow}
+_JOBS = {"observe": _observe, "repeat": _repeat, "grow": _grow}
 
 
 def _heavy_when_listed(distribution: str | None) -> str | None:
@@ -184,7 +174,7 @@ def _load(job: dict[str, Any]) -> Any:
     return load_registry().get(job["kind"], job["source"]).load()
 
 
-def _options(job: dict[str, Any], factory: Any, told: dict[str, Any]) -> dict[str, Any] | None:
+def _options(job: dict[str, Any], factory: Any, observed: dict[str, Any]) -> dict[str, Any] | None:
     """The effective options; None, and a word about the mistake, if those that were asked for do not fit."""
     from semidbench.errors import UserError
     from semidbench.methods.options import effective_options
@@ -193,7 +183,7 @@ def _options(job: dict[str, Any], factory: Any, told: dict[str, Any]) -> dict[st
     try:
         return effective_options(factory, method, job["of_track"], job["options"])
     except UserError as error:
-        told["misused"] = str(error)
+        observed["misused"] = str(error)
     return None
 
 

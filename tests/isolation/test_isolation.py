@@ -22,6 +22,7 @@ import semidbench
 from semidbench.cli import main
 from semidbench.errors import UserError
 from semidbench.isolation.clocked_encoder import ClockedEncoder
+from semidbench.isolation.limited_process import LimitedProcess
 from semidbench.isolation.limits import Limits, check_limits, plugin_limits
 from semidbench.isolation.output import SHOWN, CapturedOutput
 from semidbench.isolation.own_process import _PluginProcess, in_own_process
@@ -91,7 +92,7 @@ def done(track: str, marks: Path, home: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def bench(done: Run, track: str, home: Path) -> Session:
+def session(done: Run, track: str, home: Path) -> Session:
     return open_session(load_track(track), "test", None, home / "cache", "cpu")
 
 
@@ -180,8 +181,8 @@ def fail(session: Session, deed: str) -> PluginFailure:
     ("deed", "cause"),
     [
         ("no message", "failed: its process was not understood: this is no message: 5"),
-        ("forged end", "failed: its process said what is no message: ['done', nan, -5.0]"),
-        ("nothing done", "failed: its process said that it was done, but left no output"),
+        ("forged end", "failed: its process sent an unknown message: ['done', nan, -5.0]"),
+        ("nothing done", "failed: its process reported that it was done, but left no output"),
         ("unspeakable", "failed: Unspeakable: its message cannot be shown: RuntimeError"),
         ("escape", r"failed: ValueError: \x1b[31mred"),
     ],
@@ -197,7 +198,7 @@ def test_what_a_plugin_says_is_not_trusted(deed: str, cause: str, session: Sessi
 
 
 def test_a_limit_that_is_too_small_to_start_is_named(session: Session, marks: Path) -> None:
-    assert fail(held(session, memory_mib=1), "none").told.endswith("(it may take 1 MiB: --plugin-memory)")
+    assert fail(held(session, memory_mib=1), "none").message.endswith("(it may take 1 MiB: --plugin-memory)")
 
 
 def test_temporary_files_go_with_the_stage_and_the_kernel_ends_the_plugin_first(session: Session, marks: Path) -> None:
@@ -222,12 +223,11 @@ def test_the_limit_rests_while_texts_are_encoded(tmp_path: Path, monkeypatch: py
         clock[0], message = said[len(untils) - 1]
         return 0, message
 
-    monkeypatch.setattr("semidbench.isolation.own_process.processes.next_message", next_message)
-    monkeypatch.setattr("semidbench.isolation.own_process.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("semidbench.isolation.limited_process.processes.next_message", next_message)
+    monkeypatch.setattr("semidbench.isolation.limited_process.time", SimpleNamespace(monotonic=lambda: clock[0]))
     program: Any = None
-    stage = _PluginProcess(
-        WHO, tmp_path, Limits(10.0, None), Silent().progress, program, MessageQueue(), 3.0, Spent(0, 0)
-    )
+    process = LimitedProcess(tmp_path, Limits(10.0, None), Silent().progress, program, MessageQueue(), 3.0)
+    stage = _PluginProcess(process, Spent(0, 0))
     stage.wait()
     assert untils == [3.0, 15.0, None, 99.0]
     assert stage.spent() == Spent(1.0, 2.0)

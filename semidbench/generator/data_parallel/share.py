@@ -11,9 +11,9 @@ import torch
 from accelerate import Accelerator
 from torch import distributed
 
-from semidbench.generator.data_parallel.replicas import Accelerated
 from semidbench.generator.examples import Examples, TokenRows
 from semidbench.generator.model import load_generator, save_generator
+from semidbench.generator.replicas import Accelerated
 from semidbench.generator.training import train
 from semidbench.tracks import track
 
