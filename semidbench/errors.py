@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend: the command line prints the message on one line and exits with 2.
+    """Something the user can fix: the command line prints the message on one line and exits with 2.
 
     The message says what is wrong, where, and what to do next.
     """

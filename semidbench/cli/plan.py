@@ -16,7 +16,7 @@ def plan(
     track: TrackName = "demo",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with the data of a track that reads some. Without it such a track is reckoned."),
+        typer.Option(help="Folder with the track's data, if it reads any; without it, the track's expected sizes count."),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where stage outputs are kept. Default: $SEMIDBENCH_CACHE, or the user's cache.")

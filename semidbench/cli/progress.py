@@ -1,4 +1,4 @@
-"""What a run tells while it works: silence for the Python API, bars or lines for the command line."""
+"""What a run reports while it works: silence for the Python API, bars or lines for the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _FAILED = "failed: {}"
-SILENCE = 30.0  # seconds after which a log hears that work goes on
+SILENCE = 30.0  # seconds after which a log gets a line that work goes on
 
 
 class Lines:
@@ -127,7 +127,7 @@ class Bars:
 
 
 class _Bar:
-    """The bar of one piece of work; it starts anew with each stage."""
+    """The bar of one piece of work; it starts again with each stage."""
 
     def __init__(self, of: Bars, label: str) -> None:
         self._of = of

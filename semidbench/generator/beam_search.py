@@ -159,7 +159,7 @@ def search(
         longer = torch.cat([longer, longer[-1:].expand(-len(longer) % _PREFIXES)])
         parents, codes = longer // size, longer % size
         row_prompts = row_prompts[parents]
-        row_nodes = children.flatten()[longer].long().clamp(min=0)  # -1 where a NaN was chosen, as its score tells
+        row_nodes = children.flatten()[longer].long().clamp(min=0)  # -1 where a NaN was chosen, as its score shows
         row_tokens = codes + first
     ids, final = row_nodes[beam_rows].flatten(1), scores.flatten(1)
     used = final > _UNUSED / 2

@@ -56,7 +56,7 @@ def train(
         checkpoint_seconds: how often it is written.
         replicas: the processes that each batch is split over. All call this with equal arguments and end with equal
             weights. Without dropout, losses and gradients are those of one process to rounding; with it, each process
-            draws its own, and draws anew where a checkpoint is gone on from. The first writes the checkpoint.
+            draws its own, and draws other values after a checkpoint. The first writes the checkpoint.
 
     Returns:
         The mean loss of each epoch, in nats per ID token.

@@ -1,4 +1,4 @@
-"""A process in which a plugin's code runs: started anew, held to its limits of time and output, and always ended.
+"""A process in which a plugin's code runs: new for each job, held to its limits of time and output, and always ended.
 
 This is the harness's side; `limited_program` is the other. Memory is limited there.
 """

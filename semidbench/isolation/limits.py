@@ -69,7 +69,7 @@ def hold_memory(mib: float) -> None:
 
 
 def release_memory() -> None:
-    """Undo `hold_memory`: telling that memory ran out takes some."""
+    """Undo `hold_memory`: reporting that memory ran out takes some."""
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]

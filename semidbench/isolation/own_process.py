@@ -1,4 +1,4 @@
-"""A plugin's part of a stage in a process of its own: started anew, held to its limits, and always ended.
+"""A plugin's part of a stage in a process of its own: new for each stage, held to its limits, and always ended.
 
 It is given training data only, and is never forked from a process that held any other. Only a ranker is asked with
 held-out queries, after it was fitted; their targets stay here. A crash, a hang, a lack of memory or a flood of output

@@ -1,6 +1,6 @@
 """The process that imports plugins and builds their methods once, so that a run's own process need not.
 
-Before it runs any of their code it tells whose, so that an end without a word can be told to whom it belongs.
+Before it runs any of their code it reports whose. Where it then ends without a message, that is known.
 """
 
 from __future__ import annotations

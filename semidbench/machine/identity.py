@@ -30,6 +30,7 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    told = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
-    family = f" (family {told['cpu family']}, model {told['model']})" if {"cpu family", "model"} <= told.keys() else ""
-    return told.get("model name", platform.machine()) + family
+    fields = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
+    known = {"cpu family", "model"} <= fields.keys()
+    family = f" (family {fields['cpu family']}, model {fields['model']})" if known else ""
+    return fields.get("model name", platform.machine()) + family

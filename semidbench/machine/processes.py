@@ -1,6 +1,6 @@
 """Programs of our own that work beside this one, and what they share: both ends of the pipes between.
 
-They are started anew and are no children of multiprocessing, which would run the user's script once more in each. A
+They are new processes and no children of multiprocessing, which would run the user's script once more in each. A
 line of JSON is a request to a program or a message from it; what its libraries print goes to stderr. However the work
 ends, no program outlives it; if the parent is killed, a program notices that its requests end.
 """

@@ -27,9 +27,9 @@ def plugin_traceback(error: BaseException) -> str:
 
     Where there is no frame but the harness's, its last one is shown. Errors behind the error read the same.
     """
-    told = traceback.TracebackException.from_exception(error)
-    _leave_out_harness(told)
-    return shortened(printable("".join(told.format())))
+    summary = traceback.TracebackException.from_exception(error)
+    _leave_out_harness(summary)
+    return shortened(printable("".join(summary.format())))
 
 
 def plugin_dump(text: str) -> str:
@@ -99,12 +99,12 @@ def shortened(text: str, most: int = _MOST) -> str:
     return text if over <= 0 else f"{text[:half]}\n[... {over:,} characters left out ...]\n{text[-half:]}"
 
 
-def _leave_out_harness(told: traceback.TracebackException) -> None:
-    frames = list(told.stack)
+def _leave_out_harness(summary: traceback.TracebackException) -> None:
+    frames = list(summary.stack)
     last = max((at for at, frame in enumerate(frames) if not _is_harness(frame.filename)), default=len(frames) - 2)
     kept = [frame for at, frame in enumerate(frames) if at > last or not _is_harness(frame.filename)]
-    told.stack = traceback.StackSummary.from_list(kept)
-    for behind in (told.__cause__, told.__context__, *(told.exceptions or ())):
+    summary.stack = traceback.StackSummary.from_list(kept)
+    for behind in (summary.__cause__, summary.__context__, *(summary.exceptions or ())):
         if behind is not None:
             _leave_out_harness(behind)
 

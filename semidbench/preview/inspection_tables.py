@@ -20,8 +20,8 @@ _SCHEME_WIDTH = 22  # leaves the other columns their place in 100
 
 def to_json(inspection: Inspection) -> str:
     """All numbers, ending in a newline."""
-    told = TypeAdapter(Inspection).dump_python(inspection, mode="json")
-    return json.dumps({"semidbench_inspection": SCHEMA} | told, indent=1) + "\n"
+    values = TypeAdapter(Inspection).dump_python(inspection, mode="json")
+    return json.dumps({"semidbench_inspection": SCHEMA} | values, indent=1) + "\n"
 
 
 def use_table(inspection: Inspection) -> Table:

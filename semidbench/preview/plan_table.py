@@ -14,7 +14,7 @@ def to_rich(made: Plan) -> RenderableType:
     from rich.table import Table
 
     work, probe, cells = made.work, made.probe, made.rows * made.seeds
-    how = "counted in the data" if work.counted else "reckoned: the track's expected sizes, no data given"
+    how = "counted in the data" if work.counted else "estimated: the track's expected sizes, no data given"
     table = Table(title=f"{made.track} version {made.version}: {how}", show_header=False, title_justify="left")
     table.add_column(style="dim")
     table.add_column(justify="right")

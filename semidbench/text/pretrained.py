@@ -96,7 +96,7 @@ def _from_hub(pin: Pinned) -> Path:
     from huggingface_hub.utils import logging as hub_logging
 
     verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity(logging.ERROR)  # it tells of each of its tries; what came of them is told below
+    hub_logging.set_verbosity(logging.ERROR)  # it logs each of its tries; what came of them is in the error below
     wanted = [*_SETTINGS, WEIGHTS]  # not the copies for other runtimes
     try:
         folder = Path(snapshot_download(pin.name, revision=pin.revision, allow_patterns=wanted))

@@ -9,7 +9,7 @@ from semidbench.machine.channels import channels, reporting_failures
 
 
 def main() -> None:
-    """Train; exit 1 after telling why not."""
+    """Train; exit 1 after a report of why not."""
     requests, send = channels(lambda: os._exit(1))
     with reporting_failures(send):
         order, rank = requests.get(), int(os.environ["RANK"])

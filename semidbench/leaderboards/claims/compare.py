@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 Format = Literal["md", "json"]
 _APART = "Other data and another generator: these numbers do not compare with this track's."
-_BESIDE = "Ours follow the paper's protocol as far as it is told. Difference: ours less the paper's."
+_BESIDE = "Ours follow the paper's protocol as far as the paper gives it. Difference: ours less the paper's."
 
 
 def paper_grids(board: Leaderboard) -> list[Grid]:

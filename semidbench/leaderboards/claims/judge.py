@@ -97,9 +97,9 @@ class Ledger:
 
 
 def comparable(board: Leaderboard) -> bool:
-    """Whether the board follows the paper's protocol on its release of MovieLens, as far as it tells them.
+    """Whether the board follows the paper's protocol on its release of MovieLens, as far as it gives them.
 
-    How the paper drew its interactions is not told, so whoever sets numbers side by side also shows the counts.
+    The paper does not say how it drew its interactions, so where numbers stand side by side the counts do, too.
     """
     return board.track.name == PAPER_TRACK and board.split == "test"
 

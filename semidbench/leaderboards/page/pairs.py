@@ -63,7 +63,7 @@ def _thousandths(difference: float) -> int:
 
 
 def _small(counts: NDArray[np.int64]) -> NDArray[np.unsignedinteger[Any]]:
-    """As bytes, or as two each; the script tells by the length."""
+    """As bytes, or as two each; the script sees which by the length."""
     return counts.astype("<u1" if counts.max(initial=0) < 256 else "<u2")
 
 

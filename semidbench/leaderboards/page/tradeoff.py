@@ -88,7 +88,7 @@ def tradeoff(board: Leaderboard) -> Plot:
 
 
 def _labelled(marks: Sequence[Mark], path: Sequence[tuple[float, float]]) -> list[Mark]:
-    """The marks with places for their labels: first those at the edges, which have values to tell, then the front's."""
+    """The marks with places for their labels: first those at the edges, which show their values, then the front's."""
     lines = [(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(path)]
     for mark in marks:
         if mark.across:
