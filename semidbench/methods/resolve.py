@@ -15,6 +15,7 @@ from semidbench.errors import UserError
 from semidbench.methods.failure import PluginFailure, failing, failure_of
 from semidbench.methods.options import effective_options
 from semidbench.methods.plugin_code import plugin_code
+from semidbench.methods.providers import provider_of
 from semidbench.methods.registry import Before, Kind, Registered, Registry, unwatched
 from semidbench.methods.resolved import MissingMethod, Outcome, Resolved, ResolvedMethod, ResolvedScheme, Wanted
 from semidbench.methods.scheme import Method, Scheme, parse_method, parse_scheme
@@ -69,7 +70,7 @@ def resolve_scheme(registry: Registry, text: str, track: Track, before: Before =
     """
     scheme = parse_scheme(text)
     for kind, method in _methods(scheme):  # names first: they are told whatever a plugin does
-        _registered(registry, kind, method.name, track, text)
+        _registered(registry, kind, method.name, text)
     factory, layout = _find(registry, "layout", scheme.layout, track, text, before)
     _check_dashes(scheme, factory, layout.who)
     quantizer = _find(registry, "quantizer", scheme.quantizer, track, text, before)[1] if scheme.quantizer else None
@@ -90,7 +91,7 @@ def _find(
     registry: Registry, kind: Kind, method: Method, track: Track, row: str, before: Before
 ) -> tuple[Any, ResolvedMethod]:
     """The factory, and what stands for it elsewhere."""
-    registered = _registered(registry, kind, method.name, track, row)
+    registered = _registered(registry, kind, method.name, row)
     who = f"{kind} {method.name!r} of {registered.distribution} {registered.version}"
     with failing(who):
         before(who, "when it was imported")
@@ -106,10 +107,11 @@ def _find(
     return factory, ResolvedMethod(who, method.name, options, code, reference)
 
 
-def _registered(registry: Registry, kind: Kind, name: str, track: Track, row: str) -> Registered:
-    provider = track.plan.providers.get(name)
-    if provider and name not in registry.methods[kind] and (kind, name) not in registry.clashes:
-        broken = next((problem for problem in registry.problems if problem.startswith(provider.split()[0])), None)
+def _registered(registry: Registry, kind: Kind, name: str, row: str) -> Registered:
+    installed = name in registry.methods[kind] or (kind, name) in registry.clashes
+    if not installed and (provider := provider_of(kind, name)):
+        named = f"{provider.distribution}: "
+        broken = next((problem for problem in registry.problems if problem.startswith(named)), None)
         raise MissingMethod(
             f"{row} needs the {kind} {name!r}, which comes with {provider}: "
             + (f"that plugin failed to load ({broken})" if broken else "not installed here")

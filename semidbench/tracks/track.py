@@ -153,7 +153,6 @@ class Plan(Section):
     references: tuple[str, ...]
     seeds: PositiveInt
     stage_minutes: Annotated[float, Field(gt=0)]  # that a stage of a plugin may take
-    providers: dict[str, str] = Field(default={})  # method name -> distribution that brings it, for error messages
     expected: Expected | None = None  # sizes to plan with where data or models are not at hand
 
 
@@ -234,4 +233,6 @@ def parse_track(text: str, where: str) -> Track:
         first, *more = error.errors(include_url=False)
         place = ".".join(str(part) for part in first["loc"]) or "top level"
         rest = f" ({len(more)} more)" if more else ""
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{where}: {place}: no such key{rest}. Delete it or correct its name") from error
         raise UserError(f"{where}: {place}: {first['msg']}{rest}. Correct the file and run again") from error

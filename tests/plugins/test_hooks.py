@@ -8,34 +8,29 @@ import tomllib
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from semidbench import hookspecs
+from semidbench.methods.providers import providers
 from semidbench.methods.registry import GROUP
 from semidbench.methods.scaffold import NewKind, new_plugin
 
 FOLDER = Path(__file__).parents[2] / "plugins"
-PLUGINS = {
-    "biencoder": {"embedders": ["content", "search", "multi-task"], "rankers": ["dense", "dense-multi-task"]},
-    "bm25": {"rankers": ["bm25"]},
-    "dictionary": {"quantizers": ["dictionary"]},
-    "faiss": {"quantizers": ["rq-kmeans", "kmeans"]},
-    "fusion": {"embedders": ["fused-concat", "fused-svd"]},
-    "joint-ids": {"layouts": ["prefix-share", "gensar"]},
-    "layouts": {"layouts": ["shared", "separate", "random", "category-prefix", "atomic", "imported"]},
-    "popularity": {"rankers": ["popularity"]},
-    "recbole": {"embedders": ["rec"], "rankers": ["enmf"]},
-    "vq": {"quantizers": ["residual-lfq", "rq-vae"]},
-}
+PROVIDERS = {provider.distribution: provider for provider in providers()}
 NEEDED_OPTIONS = {"imported": ["ids", "sha256"]}  # of all other methods, every option has a default
 HEAVY = {"torch", "faiss", "recbole", "pandas", "transformers"}  # numpy may be imported, as by the rule `light`
 
 
+def project(folder: Path) -> dict[str, Any]:
+    """What a distribution says of itself."""
+    return dict(tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"])
+
+
 def entry_modules(folder: Path) -> list[str]:
     """The modules that a distribution's entry points name."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
-    return list(project["entry-points"][GROUP].values())
+    return list(project(folder)["entry-points"][GROUP].values())
 
 
 def registered(folder: Path) -> dict[str, list[str]]:
@@ -70,19 +65,29 @@ def imported_heavy(modules: list[str]) -> str:
 
 
 def test_no_plugin_is_left_out() -> None:
-    assert set(PLUGINS) == {folder.name.removeprefix("semidbench-") for folder in FOLDER.glob("semidbench-*")}
+    assert set(PROVIDERS) == {folder.name for folder in FOLDER.glob("semidbench-*")}
 
 
-@pytest.mark.parametrize("name", PLUGINS)
-def test_registers_factories_that_exist(name: str) -> None:
-    if name == "recbole":
+@pytest.mark.parametrize("distribution", PROVIDERS)
+def test_registers_factories_that_exist_and_no_others_than_the_core_names(distribution: str) -> None:
+    if distribution == "semidbench-recbole":
         pytest.importorskip("recbole", reason="RecBole installs on Python 3.11 only")
-    assert registered(FOLDER / f"semidbench-{name}") == PLUGINS[name]
+    assert project(FOLDER / distribution)["name"] == distribution
+    kinds = {kind: getattr(PROVIDERS[distribution], kind) for kind in ("embedders", "quantizers", "layouts", "rankers")}
+    assert registered(FOLDER / distribution) == {kind: names for kind, names in kinds.items() if names}
+
+
+@pytest.mark.parametrize("distribution", PROVIDERS)
+def test_the_core_names_the_one_python_that_a_plugin_needs(distribution: str) -> None:
+    only = PROVIDERS[distribution].only
+    assert project(FOLDER / distribution)["requires-python"] == (
+        f"=={only.removeprefix('Python ')}.*" if only else ">=3.11"
+    )
 
 
 def test_hooks_import_nothing_heavy() -> None:
-    modules = [module for name in PLUGINS for module in entry_modules(FOLDER / f"semidbench-{name}")]
-    assert len(modules) >= len(PLUGINS)
+    modules = [module for distribution in PROVIDERS for module in entry_modules(FOLDER / distribution)]
+    assert len(modules) >= len(PROVIDERS)
     assert imported_heavy(modules) == ""
     assert imported_heavy([*modules, "pandas"]) == "pandas"
 
