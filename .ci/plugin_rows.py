@@ -21,7 +21,7 @@ from semidbench.errors import UserError
 from semidbench.methods.registry import KINDS, Registered, Registry, load_registry
 from semidbench.methods.scheme import Scheme, parse_scheme
 from semidbench.published import table_rows
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 
 def main(track: Path, folders: Sequence[Path]) -> None:

@@ -24,7 +24,7 @@ from semidbench.results.cases import Cases, from_parquet, to_parquet
 from semidbench.results.cell_metrics import compute_metrics
 from semidbench.results.placements import best_items, place_beams, place_scores, rankings_sha256
 from semidbench.text.tokenizer import trained_text_tokens
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 BATCH = 270  # queries whose scores of 62,138 items fill 64 MiB
 

@@ -35,7 +35,8 @@ from semidbench.results.cell_metrics import compute_metrics
 from semidbench.results.cell_result import CellResult, DatasetStamp, Environment, Machine, TrackStamp, protocol_sha256
 from semidbench.results.files import write_cell
 from semidbench.results.placements import Placements
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 
 MARKER = "made-up-by-benchmarks-scale"  # in the results' folder
 _ID_USE = dict.fromkeys(TASKS, id_use(ItemIds(np.zeros((1, 2), np.int64), ("a", "b"), (2, 2))))

@@ -34,7 +34,7 @@ from semidbench.generator.training import train
 from semidbench.machine.device import held_threads
 from semidbench.store.stages import default_store
 from semidbench.tracks import track
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 TRACK = "ml-small"
 SCRIPT = "peer_training.py"

@@ -27,7 +27,7 @@ from semidbench.results.cell_result import (
 from semidbench.results.files import cell_bytes, cell_paths, read_cases, read_cell, stamped, write_cell
 from semidbench.results.placements import place_beams, place_scores
 from semidbench.submissions.provenance_checks import STAGES
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 TRACK = load_track("demo")
 SEEDS = TRACK.submission.seeds

@@ -20,7 +20,8 @@ from semidbench.results.cell_metrics import compute_metrics
 from semidbench.results.cell_result import CellResult, Distribution, Environment, Machine, TrackStamp, protocol_sha256
 from semidbench.results.files import write_cell
 from semidbench.results.placements import Placements
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 from tests.facts import FACTS
 
 REFERENCES = ("popularity", "bm25", "dense", "dense-multi-task", "enmf")

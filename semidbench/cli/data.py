@@ -111,7 +111,7 @@ def prepare(
 
 
 def _load(track: str) -> Track:
-    from semidbench.tracks.track import load_track
+    from semidbench.tracks.files import load_track
 
     return load_track(track)
 

@@ -70,7 +70,8 @@ def queries(
 
 
 def _section(name: str) -> MovieLens:
-    from semidbench.tracks.track import MovieLens, load_track
+    from semidbench.tracks.files import load_track
+    from semidbench.tracks.track import MovieLens
 
     section = load_track(name).dataset
     if not isinstance(section, MovieLens) or section.queries != "file":

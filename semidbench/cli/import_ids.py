@@ -51,7 +51,7 @@ def ids(
     from semidbench.exchange.imported_ids import import_ids
     from semidbench.runs.shared.dataset import prepare_dataset
     from semidbench.store.stages import default_store
-    from semidbench.tracks.track import load_track
+    from semidbench.tracks.files import load_track
 
     chosen = load_track(track)
     dataset = prepare_dataset(chosen, "test", data, cache or default_store())

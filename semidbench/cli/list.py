@@ -22,7 +22,7 @@ def list_methods(
     The methods are embedders, quantizers, layouts and rankers, each with its distribution.
     """
     from semidbench.methods.registry import KINDS, load_registry
-    from semidbench.tracks.track import built_in_tracks
+    from semidbench.tracks.files import built_in_tracks
 
     registry = load_registry()
     if as_json:

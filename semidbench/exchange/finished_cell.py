@@ -16,7 +16,7 @@ from semidbench.methods.resolved import ResolvedScheme, Wanted
 from semidbench.results.cell_result import protocol_sha256
 from semidbench.runs.shared.session import Session, open_session
 from semidbench.store.stages import Stage, StageKey, default_store, find_stage
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from semidbench.version import __version__
 
 

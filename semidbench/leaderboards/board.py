@@ -17,7 +17,8 @@ from semidbench.published import published_order
 from semidbench.results.cell_result import CellResult, DatasetStamp, Kind, protocol_sha256
 from semidbench.results.files import read_cells
 from semidbench.results.metrics import GROUPS, Group
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 
 Key = tuple[Task, Group, str]  # a metric of a task over a group, e.g. ("rec", "torso", "R@30")
 RESULTS = "results"  # the folder in a track's folder that all else is made from

@@ -17,7 +17,8 @@ from semidbench.leaderboards.claims import compare
 from semidbench.leaderboards.claims.judge import Ledger, judge
 from semidbench.leaderboards.page import render_page
 from semidbench.store.files import write_atomically
-from semidbench.tracks.track import Track, built_in_tracks, load_track
+from semidbench.tracks.files import built_in_tracks, load_track
+from semidbench.tracks.track import Track
 
 PAGE = "index.html"
 _FIRST, _LAST = ("paper", "ml-small", "demo"), ("smoke",)

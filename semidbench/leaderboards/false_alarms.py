@@ -23,7 +23,8 @@ from semidbench.methods.scheme import parse_scheme
 from semidbench.published import published_order
 from semidbench.results.files import read_cells
 from semidbench.results.metrics import Group
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from semidbench.store.stages import default_store
 from semidbench.text.encoder import open_encoder
 from semidbench.text.lsa import training_texts
 from semidbench.text.stored_encoder import Progress
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 TEXTS = "item texts"  # the view of schemes without embedder: the track's text encoder on the items' texts
 

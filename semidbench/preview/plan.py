@@ -26,7 +26,8 @@ from semidbench.runs.reporter import Reporter, Silent
 from semidbench.runs.shared.session import Session
 from semidbench.store.stages import default_store
 from semidbench.text.tokenizer import load_text_tokens
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 
 if TYPE_CHECKING:
     from transformers import T5ForConditionalGeneration

@@ -32,7 +32,8 @@ from semidbench.runs.workers.capacity import Capacity, count_workers, measure
 from semidbench.runs.workers.jobs import Job, plan_jobs
 from semidbench.runs.workers.scheduler import Setup, run_jobs
 from semidbench.store.stages import default_store
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 
 DEFAULT_TRACK = "demo"
 DEFAULT_OUT = Path("semidbench-results")

@@ -16,7 +16,8 @@ from semidbench.submissions.board_checks import Filed, board_problems
 from semidbench.submissions.cell_checks import canonical, cell_problems
 from semidbench.submissions.data_checks import data_at_hand, data_problems
 from semidbench.submissions.verify import paired_files, read_filed
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from semidbench.results.files import read_cases, read_cell
 from semidbench.submissions.board_checks import Filed, board_problems, cases_hash, placed_hash
 from semidbench.submissions.cell_checks import canonical, cell_problems
 from semidbench.submissions.pair_checks import PairScores, pair_problems
-from semidbench.tracks.track import Track, built_in_tracks, load_track
+from semidbench.tracks.files import built_in_tracks, load_track
+from semidbench.tracks.track import Track
 
 
 @dataclass(frozen=True, slots=True, eq=False)

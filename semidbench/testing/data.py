@@ -14,7 +14,8 @@ from semidbench.api import Context, Floats, Ints, TrainData, Views
 from semidbench.dataset import HeldOut
 from semidbench.dataset.split import split
 from semidbench.dataset.world import make_world
-from semidbench.tracks.track import Track, World, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track, World
 
 TIMES = 10  # how many times larger the large world is
 

@@ -1,1 +1,4 @@
-"""Tracks: every number of the protocol, as validated TOML beside these modules."""
+"""Tracks: every number of the protocol, as validated TOML beside these modules.
+
+Read `track` first (what a track holds), with `section` and `recipes`; then `files` (how one is found and read).
+"""

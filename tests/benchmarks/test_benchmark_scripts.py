@@ -18,7 +18,7 @@ from benchmarks import cells, queries, scale, training
 from benchmarks.mix import random_examples
 from benchmarks.shapes import SHAPES, random_t5
 from semidbench.leaderboards.board import results_folder
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 SMALL = ["--schemes", "2", "--seeds", "2", "--items", "50", "--queries-per-item", "2", "--users", "50"]
 

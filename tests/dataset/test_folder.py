@@ -19,7 +19,7 @@ from semidbench.leaderboards.board import leaderboard
 from semidbench.results.cell_result import protocol_sha256
 from semidbench.runs.run import run
 from semidbench.tracks import track
-from semidbench.tracks.track import load_track, parse_track
+from semidbench.tracks.files import load_track, parse_track
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 SECTION = track.Folder(recipe="folder", min_interactions=0)

@@ -7,7 +7,8 @@ import pytest
 
 from semidbench.dataset.prepare import prepare, source_hashes
 from semidbench.errors import UserError
-from semidbench.tracks.track import MovieLens, Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import MovieLens, Track
 from tests.movielens_files import (
     DESCRIPTIONS,
     MOVIES,

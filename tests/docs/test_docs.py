@@ -19,8 +19,8 @@ from pydantic import TypeAdapter
 
 from semidbench.methods.registry import GROUP
 from semidbench.published.statements import Claim
+from semidbench.tracks.files import parse_track
 from semidbench.tracks.recipes import Folder
-from semidbench.tracks.track import parse_track
 from tests.doc_blocks import DOCUMENTS, ROOT, Block, blocks, commands, read
 
 INSTALLS = "installs from the network; .ci/run does it"

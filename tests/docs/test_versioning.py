@@ -28,7 +28,7 @@ from semidbench.leaderboards.board import check_track
 from semidbench.results.cell_result import TrackStamp
 from semidbench.results.files import read_cells
 from semidbench.testing import small_world
-from semidbench.tracks.track import built_in_tracks, load_track, parse_track
+from semidbench.tracks.files import built_in_tracks, load_track, parse_track
 from tests.doc_blocks import ROOT, table
 
 GUIDE = "docs/versioning.md"

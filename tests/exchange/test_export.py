@@ -39,7 +39,7 @@ from semidbench.runs.cell import run_cell
 from semidbench.runs.reporter import Silent
 from semidbench.runs.shared.session import Session, open_session
 from semidbench.store.files import slug
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 ATOMIC, SHARED, SEPARATE = "-/-/atomic", "content/rq-kmeans/shared", "content+search/rq-kmeans/separate"
 SMOKE = load_track("smoke")

@@ -28,7 +28,7 @@ from semidbench.methods.contracts import check_item_ids
 from semidbench.methods.registry import load_registry
 from semidbench.methods.resolve import resolve_scheme
 from semidbench.methods.scheme import parse_scheme
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 SMOKE, N = load_track("smoke"), 4
 INDEX = {"0": ["<a_0>", "<b_1>"], "1": ["<a_1>", "<b_0>"], "2": ["<a_1>", "<b_1>"], "3": ["<a_0>", "<b_1>"]}

@@ -16,7 +16,8 @@ from semidbench.runs.shared.dataset import SplitDataset
 from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.runs.shared.session import open_session
 from semidbench.text.tokenizer import END_ID, load_text_tokens, train_tokenizer
-from semidbench.tracks.track import Prompts, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Prompts
 
 PROMPTS = Prompts(search="search: {query}", rec="recommend: {history}", history=3, max_tokens=8)
 TOKENIZER = train_tokenizer(["search: a funny film about dogs", "recommend:"] * 9, 400)

@@ -42,7 +42,7 @@ from semidbench.runs.run import Run, run
 from semidbench.runs.shared.session import Session, open_session, plugin_inputs
 from semidbench.store.stages import Spent, StageKey, run_stage
 from semidbench.testing import WordVectors
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests import trap_plugin
 from tests.answering import Scores
 from tests.processes import gone

@@ -15,7 +15,7 @@ from semidbench.methods.registry import load_registry
 from semidbench.methods.resolve import outcome
 from semidbench.methods.resolved import Outcome, ResolvedScheme, Wanted, as_json, from_json
 from semidbench.runs.run import run
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests import early_plugin
 from tests.smoke_tracks import smoke_track
 

@@ -23,7 +23,8 @@ from semidbench.leaderboards.tables import write_tables
 from semidbench.results.cell_result import TrackStamp, protocol_sha256
 from semidbench.results.files import write_cell
 from semidbench.submissions.verify import verify_files
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 from tests.leaderboards.test_leaderboard import CONTENT, REC, SEARCH, TRICKY, cases_of
 from tests.leaderboards.test_leaderboard import write as write_result
 

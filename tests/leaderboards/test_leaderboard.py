@@ -30,7 +30,7 @@ from semidbench.results.files import read_cells, write_cell
 from semidbench.results.metrics import recall_at
 from semidbench.results.placements import Placements, place_scores
 from semidbench.store.json_text import json_text
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests.facts import FACTS, IDS
 
 TRACK = load_track("smoke")

@@ -9,7 +9,7 @@ from semidbench.methods.providers import provider_of, providers
 from semidbench.methods.registry import KINDS, Registry
 from semidbench.methods.resolve import resolve
 from semidbench.methods.resolved import MissingMethod, Wanted
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 OWN = load_track("smoke").model_copy(update={"name": "a-track-of-ones-own"})
 

@@ -23,7 +23,7 @@ from semidbench.errors import UserError
 from semidbench.exchange.imported_ids import IDS_VARIABLE, import_ids
 from semidbench.ids.vocabulary import id_vocabulary
 from semidbench.methods.contracts import check_item_ids
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 MakeContext = Callable[..., Context]
 

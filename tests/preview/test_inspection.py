@@ -20,7 +20,7 @@ from semidbench.preview.inspection import Inspection, ViewError, inspect
 from semidbench.preview.inspection_tables import error_table, to_json, use_table
 from semidbench.preview.variance_left import left_by_means, left_by_sums
 from semidbench.runs.shared.session import open_session
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 SHARED, SEPARATE, RANDOM = "content/rq-kmeans[beam=3]/shared", "content+search/rq-kmeans/separate", "-/-/random"
 

@@ -26,7 +26,8 @@ from semidbench.preview.probe import Timing, time_decoding, time_training
 from semidbench.preview.workload import counted_workload, expected_generator, expected_workload, whole_model_tunings
 from semidbench.runs.shared.session import open_session
 from semidbench.text.tokenizer import load_text_tokens
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 from tests.tiny import tiny_generator
 
 

@@ -26,7 +26,7 @@ from semidbench.results.files import cell_bytes, cell_paths, read_cases, read_ce
 from semidbench.results.metrics import recall_at
 from semidbench.results.placements import place_beams
 from semidbench.store.files import slug
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests.facts import FACTS, IDS
 
 TRACK = load_track("smoke")

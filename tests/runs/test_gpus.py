@@ -14,7 +14,7 @@ from semidbench.runs.evaluate import _environment
 from semidbench.runs.run import run
 from semidbench.runs.shared.session import open_session
 from semidbench.runs.stages.train import _together_key
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 
 
 def test_one_is_always_there() -> None:

@@ -27,7 +27,7 @@ from semidbench.runs.workers.capacity import Capacity, count_workers, visible_ca
 from semidbench.runs.workers.jobs import Job, next_job, plan_jobs
 from semidbench.runs.workers.scheduler import Setup, _environments
 from semidbench.runs.workers.worker import check_inputs
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests import trap_plugin
 from tests.processes import gone, wait_for
 from tests.smoke_tracks import smoke_track

@@ -28,7 +28,7 @@ from semidbench.results.files import read_cells
 from semidbench.runs.reporter import Silent
 from semidbench.runs.run import Run, run
 from semidbench.text.tokenizer import load_text_tokens
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests.movielens_files import write_ml25m
 from tests.tiny_models import write_tiny_mpnet, write_tiny_t5
 

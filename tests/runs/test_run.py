@@ -25,7 +25,8 @@ from semidbench.runs.run import Run, run
 from semidbench.runs.shared import dataset as dataset_module
 from semidbench.runs.shared.session import open_session
 from semidbench.text.tokenizer import load_text_tokens
-from semidbench.tracks.track import Track, load_track
+from semidbench.tracks.files import load_track
+from semidbench.tracks.track import Track
 from tests import spy_plugin
 
 ROW = "content/rq-kmeans/shared"

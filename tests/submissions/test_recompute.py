@@ -24,7 +24,7 @@ from semidbench.submissions import recompute as recomputing
 from semidbench.submissions.data_checks import data_problems
 from semidbench.submissions.recompute import Again, recompute
 from semidbench.submissions.verify import chosen, read_filed, verify_files
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests import broken_plugins
 from tests.forged import POPULARITY, forge, forge_cases, make_results, path_of
 

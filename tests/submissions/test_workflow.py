@@ -20,7 +20,7 @@ from semidbench.results.cell_result import protocol_sha256
 from semidbench.runs import run as runs
 from semidbench.runs.run import run
 from semidbench.submissions.submit import submit
-from semidbench.tracks.track import load_track
+from semidbench.tracks.files import load_track
 from tests.sites import add_plugin
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from semidbench.leaderboards.board import Leaderboard, Row, row_label
+from semidbench.tracks.files import built_in_tracks
 from semidbench.tracks.recipes import World
-from semidbench.tracks.track import Track, built_in_tracks
+from semidbench.tracks.track import Track
 
 
 @dataclass(frozen=True, slots=True)
