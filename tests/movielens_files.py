@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -184,14 +183,17 @@ def _ml25m_ratings(movie_ids: list[int], users: int, each: int, rng: np.random.G
 
 def own_track(path: Path) -> Path:
     """A track file with the smoke track's numbers on the made-up ML-25M."""
-    text = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
-    start, end = text.index("[dataset]"), text.index("[text_encoder]")
-    text = text[:start] + ML25M_DATASET + text[end:]
-    path.write_text(text.replace('name = "smoke"', 'name = "own-ml25m"', 1))
+    path.write_text(OWN_TRACK)
     return path
 
 
-ML25M_DATASET = """[dataset]
+OWN_TRACK = """semidbench_track = 1
+name = "own-ml25m"
+extends = "smoke"
+version = 1
+about = "A made-up ML-25M."
+
+[dataset]
 recipe = "movielens"
 release = "ml-25m"
 described_only = true
@@ -203,5 +205,4 @@ genome_tags = 20
 queries = "file"
 train_queries = 10
 test_queries = 10
-
 """

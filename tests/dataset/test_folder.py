@@ -16,10 +16,9 @@ from semidbench.dataset.folder import read_folder
 from semidbench.dataset.prepare import prepare, source_hashes
 from semidbench.errors import UserError
 from semidbench.leaderboards.board import leaderboard
-from semidbench.results.cell_result import protocol_sha256
 from semidbench.runs.run import run
 from semidbench.tracks import track
-from semidbench.tracks.files import load_track, parse_track
+from semidbench.tracks.files import load_track
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
 SECTION = track.Folder(recipe="folder", min_interactions=0)
@@ -59,24 +58,34 @@ def test_the_guides_folder(tmp_path: Path) -> None:
     assert notes == ()
 
 
+SMALLER = """semidbench_track = 1
+name = "smaller"
+extends = "guide.toml"
+version = 1
+about = "The guide's track with fewer epochs and beams."
+ids.codebook_sizes = [8, 8]
+text_encoder.dimension = 16
+training.epochs = 1
+decoding.beams = 4
+decoding.groups = 2
+"""
+
+
 def test_the_guides_track_runs_by_its_path(tmp_path: Path) -> None:
     """Through `run` and `leaderboard`, on a folder made from the smoke track's world, with fewer epochs and beams."""
-    text = block("toml", 1)
-    assert parse_track(text, "the guide").dataset == SECTION
-    smaller = {"epochs = 4": "epochs = 1", "beams = 60": "beams = 4", "groups = 30": "groups = 2", "[32, 32]": "[8, 8]"}
-    for old, new in {**smaller, "dimension = 128": "dimension = 16"}.items():
-        assert old in text
-        text = text.replace(old, new)
+    guide = tmp_path / "guide.toml"
+    guide.write_text(block("toml", 1))
+    assert load_track(str(guide)).dataset == SECTION
     own = tmp_path / "own.toml"
-    own.write_text(text)
+    own.write_text(SMALLER)
     data = write_world(tmp_path / "data")
     done = run(
         str(own), ["content/rq-kmeans/shared"], 1, data=data, out=tmp_path / "out", cache=tmp_path / "cache", jobs=1
     )
-    assert done.folder == tmp_path / "out" / "my-track"
+    assert done.folder == tmp_path / "out" / "smaller"
     board = leaderboard(str(own), tmp_path / "out")
     assert [row.name for row in board.rows] == ["content/rq-kmeans/shared"]
-    assert board.track.name == "my-track"
+    assert board.track.name == "smaller"
 
 
 def write_world(data: Path) -> Path:
@@ -208,35 +217,3 @@ def test_bad_parquet_gives_one_clear_line(tmp_path: Path, columns: dict[str, Any
     (data / "items.parquet").write_bytes(b"PAR1 cut short")
     with pytest.raises(UserError, match=r"cannot read .*items.parquet"):
         read_folder(SECTION, data)
-
-
-def test_a_track_file_must_not_take_a_built_in_name(tmp_path: Path) -> None:
-    own = tmp_path / "own.toml"
-    own.write_text(block("toml", 1).replace('name = "my-track"', 'name = "demo"'))
-    with pytest.raises(UserError, match=r"own.toml calls its track 'demo', the name of a built-in one"):
-        load_track(str(own))
-    with pytest.raises(UserError, match=r"cannot read track file .*gone.toml"):
-        load_track(str(tmp_path / "gone.toml"))
-    with pytest.raises(UserError, match=r"unknown track 'my-track'.* named by its path, ending in .toml"):
-        load_track("my-track")
-
-
-def test_fields_added_later_leave_old_protocols_alone() -> None:
-    """A default is left out of what is hashed, anything else is in it."""
-    chosen = load_track("ml-small")
-    assert set(chosen.dataset.model_dump()) == {
-        "recipe",
-        "min_ratings",
-        "train_queries",
-        "test_queries",
-        "queries_seed",
-    }
-    other = chosen.model_copy(update={"dataset": chosen.dataset.model_copy(update={"last_interactions": 8})})
-    assert protocol_sha256(other) != protocol_sha256(chosen)
-
-
-def test_a_seed_without_templates_is_refused() -> None:
-    table = load_track("ml-small").dataset.model_dump()
-    for wrong in ({"queries": "file"}, {"queries_seed": None}):
-        with pytest.raises(ValueError, match="needs queries_seed"):
-            track.MovieLens.model_validate(table | wrong)

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,13 @@ from tests.movielens_files import write_folder
 from tests.stub_llm import Question, Response, fails, says, serving, well_behaved
 
 COUNT = 2
-DATASET = f"""[dataset]
+TRACK = f"""semidbench_track = 1
+name = "stubbed"
+extends = "smoke"
+version = 1
+about = "MovieLens with queries from a file."
+
+[dataset]
 recipe = "movielens"
 min_ratings = 0
 queries = "file"
@@ -30,9 +35,7 @@ good = well_behaved(COUNT)
 
 def track_file(folder: Path) -> Path:
     """The smoke track on MovieLens, with queries from a file."""
-    smoke = (files("semidbench") / "tracks" / "smoke.toml").read_text("utf-8")
-    text = re.sub(r"(?ms)^\[dataset\].*?(?=^\[)", DATASET + "\n", smoke).replace('name = "smoke"', 'name = "stubbed"')
-    (folder / "stubbed.toml").write_text(text, "utf-8")
+    (folder / "stubbed.toml").write_text(TRACK, "utf-8")
     return folder / "stubbed.toml"
 
 
