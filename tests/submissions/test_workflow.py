@@ -72,19 +72,17 @@ def test_the_scripts_commands_exist() -> None:
         assert set(options.split()) <= known, name
 
 
-def test_torch_has_its_version_from_the_constraints(workflow: dict[str, Any]) -> None:
+def test_it_installs_as_a_contributor_does_with_torch_from_the_index_of_the_readme(workflow: dict[str, Any]) -> None:
     (job,) = workflow["jobs"].values()
-    (line,) = (
-        line for step in job["steps"] for line in step.get("run", "").splitlines() if "download.pytorch.org" in line
-    )
-    assert not re.search(r"torch==\d", line)
-    wanted = subprocess.run(["grep", "^torch==", "constraints.txt"], cwd=ROOT, capture_output=True, text=True).stdout
-    assert re.fullmatch(r"torch==[\d.]+\n", wanted)
+    (step,) = (step for step in job["steps"] if "./dev setup" in step.get("run", "").splitlines())
+    assert f"TORCH_INDEX={step['env']['TORCH_INDEX']} ./dev demo\n" in (ROOT / "README.md").read_text()
+    assert not any("pip install" in step.get("run", "") for step in job["steps"])
 
 
 def test_it_runs_whenever_what_it_needs_changes(workflow: dict[str, Any]) -> None:
     paths = set(workflow[True]["pull_request"]["paths"])
-    assert {".github/workflows/**", "pyproject.toml", "README.md", "constraints.txt", ".ci/**", "plugins/**"} <= paths
+    needed = {"pyproject.toml", "constraints.txt", "torch.txt", "dev", ".ci/**", ".github/workflows/**", "plugins/**"}
+    assert needed <= paths
     assert all((ROOT / path.removesuffix("/**")).exists() for path in paths)
 
 

@@ -1,4 +1,4 @@
-"""The options of a bi-encoder, as schemes and tracks write them."""
+"""The options of the fine-tuned bi-encoders: embedders and rankers that share them share their training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Tune = Literal["head", "full"]
 
 @dataclass(frozen=True)
 class Options:
-    """See Tuned and TunedForBoth."""
+    """What `Tuned` and `TunedForBoth` are given, with the same names; `weights` is the parsed ratio."""
 
     tune: Tune
     epochs: int

@@ -1,4 +1,4 @@
-"""What the trained embedders and the dense rankers share: options, and the two ways to train."""
+"""What the trained embedders and the dense rankers share: the two ways to train."""
 
 from __future__ import annotations
 
