@@ -7,7 +7,9 @@ reference; docs/writing-plugins.md shows how every known Semantic ID scheme is e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -137,6 +139,28 @@ class Context:
     views: Mapping[str, Views]
     progress: Callable[[str, int, int], None]
     scratch: Path
+
+
+@contextlib.contextmanager
+def torch_scope(context: Context) -> Iterator[None]:
+    """For a plugin's torch code: draws are those of `context.seed`, and the process is afterwards as it was.
+
+    Inside, torch has `context.threads` threads, and its global generators, on the CPU and on every GPU, start from
+    `context.seed`. Afterwards the threads and these generators are restored, and so are the global generators of
+    Python and numpy: the scope seeds neither, but libraries that train do.
+    """
+    import torch
+
+    plain, numpy, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()  # noqa: NPY002
+    torch.set_num_threads(context.threads)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(context.seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        random.setstate(plain)
+        np.random.set_state(numpy)  # noqa: NPY002
 
 
 @runtime_checkable

@@ -23,6 +23,7 @@ TEXT = read(REFERENCE)
 HOOKS = [name for name in vars(hookspecs) if name.startswith("semidbench_")]
 PROTOCOLS = [each for each in vars(api).values() if inspect.isclass(each) and getattr(each, "_is_protocol", False)]
 PROTOCOLS = [each for each in PROTOCOLS if each.__module__ == api.__name__]
+FUNCTIONS = [name for name, each in vars(api).items() if inspect.isfunction(each) and each.__module__ == api.__name__]
 RECORDS = [each for each in vars(api).values() if inspect.isclass(each) and dataclasses.is_dataclass(each)]
 
 
@@ -46,6 +47,7 @@ def test_there_is_something_to_document() -> None:
     assert len(HOOKS) == len(KINDS)
     assert {each.__name__ for each in PROTOCOLS} == {"TextEncoder", "Embedder", "Quantizer", "Layout", "Ranker"}
     assert {"Context", "ItemIds", "TrainData"} <= {each.__name__ for each in RECORDS}
+    assert "torch_scope" in FUNCTIONS
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -94,6 +96,11 @@ def test_every_public_name_is_mentioned() -> None:
     assert {"API_VERSION", "TASKS", "Task", "Floats", "Ints", "Views", "NewQuantizer"} <= names
     missing = [name for name in sorted(names) if not re.search(rf"`[^`]*\b{name}\b[^`]*`", TEXT)]
     assert not missing, f"{REFERENCE} says nothing of {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_stands_there_with_its_signature(name: str) -> None:
+    assert f"`{name}{signature(getattr(api, name))}`" in section(REFERENCE, f"### {name}")
 
 
 def test_every_name_of_semidbench_testing_is_in_its_table_with_its_parameters() -> None:

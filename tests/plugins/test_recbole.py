@@ -96,7 +96,7 @@ def test_the_others_equal_a_direct_recbole_run_to_the_bit(model: str, train: Tra
 def direct_run(name: str, settings: dict[str, object], train: TrainData, context: Context) -> tuple[Any, Any]:
     """RecBole's own model, sampler and trainer, as its quick start puts them together."""
     write_atomic_files(train, context.scratch)
-    with recbole_scope(context.scratch, 1):
+    with recbole_scope(context):
         from recbole.config import Config
         from recbole.data import create_dataset
         from recbole.data.utils import create_samplers, get_dataloader
@@ -240,7 +240,7 @@ def test_recbole_takes_the_device_of_the_run(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     made = replace(context(), device=asked)
     write_atomic_files(train, made.scratch)
-    with recbole_scope(made.scratch, 1):
+    with recbole_scope(made):
         config = Config(model="BPR", dataset=DATASET, config_dict=recbole_config("BPR", small().settings, made))
         assert (config["device"].type, os.environ["CUDA_VISIBLE_DEVICES"]) == expected
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from semidbench.api import Context, Floats, TrainData
+from semidbench.api import Context, Floats, TrainData, torch_scope
 from semidbench_biencoder.losses import item_pair_loss
 from semidbench_biencoder.options import Options
 from semidbench_biencoder.pairs import ItemPairs, co_occurring, item_stream_seed, shuffled
 from semidbench_biencoder.ratio import Weights
-from semidbench_biencoder.scope import torch_scope
 
 _ENCODE_BATCH = 256
 

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semidbench.api import Context, Floats, TextEncoder, TrainData
+from semidbench.api import Context, Floats, TextEncoder, TrainData, torch_scope
 from semidbench_biencoder.losses import in_batch_loss, item_pair_loss
 from semidbench_biencoder.options import Options
 from semidbench_biencoder.pairs import ItemPairs, co_occurring, item_stream_seed, shuffled
-from semidbench_biencoder.scope import torch_scope
 
 _WARMUP = 0.1  # of the steps
 _WEIGHT_DECAY = 0.01

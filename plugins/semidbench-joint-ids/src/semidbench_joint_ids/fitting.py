@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semidbench.api import Context, Floats, Ints
+from semidbench.api import Context, Floats, Ints, torch_scope
 from semidbench_joint_ids.model import JointQuantizer, Shape, total_loss
 from semidbench_joint_ids.options import Options
-from semidbench_joint_ids.scope import torch_scope
 
 _INIT_ROWS = 16_384  # that k-means starts the codebooks from
 _ENCODE_ROWS = 4_096  # at a time

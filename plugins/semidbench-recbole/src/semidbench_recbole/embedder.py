@@ -72,7 +72,7 @@ class Rec:
         Raises:
             ValueError: there are no interactions, or no item is left to be a user's negative.
         """
-        with recbole_scope(context.scratch, context.threads):
+        with recbole_scope(context):
             trained = train_model(self.model, self.settings, train, context)
             return {"item": item_embeddings(trained, MODELS[self.model].propagated)}
 

@@ -94,7 +94,7 @@ class Enmf:
 
 def enmf_factors(settings: dict[str, Any], train: TrainData, context: Context) -> Factors:
     """Train ENMF and take its parameters, float32."""
-    with recbole_scope(context.scratch, context.threads):
+    with recbole_scope(context):
         trained = train_model("ENMF", settings, train, context)
         state = {name: value.cpu().numpy().astype(np.float32) for name, value in trained.model.state_dict().items()}
         return Factors(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
+
+from semidbench.api import Context, torch_scope
 
 # NumPy 2 dropped the first three, which RecBole reads; RecBole's Config sets the others.
 _DROPPED = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
@@ -22,20 +22,20 @@ _OVERWRITTEN = ("bool", "int", "float", "complex", "object", "str", "long", "uni
 
 
 @contextlib.contextmanager
-def recbole_scope(folder: Path, threads: int) -> Iterator[None]:
-    """Run RecBole in `folder` with `threads` torch threads; restore all global state afterwards.
+def recbole_scope(context: Context) -> Iterator[None]:
+    """Run RecBole in `context.scratch`, in `torch_scope`; restore all global state afterwards.
 
     RecBole reads sys.argv as its own options, writes log_tensorboard/ and saved/ into the current folder,
     sets CUDA_VISIBLE_DEVICES, seeds every global generator and warns about its own settings.
     """
     with (
-        contextlib.chdir(folder),
+        contextlib.chdir(context.scratch),
         _numpy_names(),
         _sparse_update(),
         _arguments(),
         _environment(),
-        _torch_settings(threads),
-        _generators(),
+        _cudnn_flags(),
+        torch_scope(context),
         _quiet(),
     ):
         yield
@@ -96,26 +96,13 @@ def _environment() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _torch_settings(threads: int) -> Iterator[None]:
+def _cudnn_flags() -> Iterator[None]:
     cudnn = torch.backends.cudnn
-    before = torch.get_num_threads(), cudnn.benchmark, cudnn.deterministic
-    torch.set_num_threads(threads)
+    before = cudnn.benchmark, cudnn.deterministic
     try:
         yield
     finally:
-        torch.set_num_threads(before[0])
-        cudnn.benchmark, cudnn.deterministic = before[1:]
-
-
-@contextlib.contextmanager
-def _generators() -> Iterator[None]:
-    plain, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # RecBole's own
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(plain)
-        np.random.set_state(numpy)  # noqa: NPY002
+        cudnn.benchmark, cudnn.deterministic = before
 
 
 @contextlib.contextmanager

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from vector_quantize_pytorch import ResidualLFQ
 
-from semidbench.api import Context, Floats, Ints
+from semidbench.api import Context, Floats, Ints, torch_scope
 from semidbench_vq.scaling import fit_scaling
-from semidbench_vq.scope import torch_scope
 from semidbench_vq.training import train
 
 
@@ -67,9 +66,9 @@ class ResidualLfq:
             raise ValueError(f"residual-lfq needs codebooks of one size, not {list(sizes)}: its levels share one map")
         if sizes[0] < 2 or sizes[0] & (sizes[0] - 1):
             raise ValueError(f"residual-lfq needs codebook sizes that are powers of two, not {sizes[0]}")
-        self._threads = context.threads
+        self._context = context
         self._scaling = fit_scaling(x, context.device, "residual-lfq")
-        with torch_scope(context.seed, context.threads):
+        with torch_scope(context):
             self._module: nn.Module = ResidualLFQ(
                 dim=x.shape[1],
                 num_quantizers=len(sizes),
@@ -83,14 +82,14 @@ class ResidualLfq:
 
     def encode(self, x: Floats) -> Ints:
         """Codes int64 (M, L) of float32 (M, d)."""
-        with torch_scope(0, self._threads), torch.no_grad():
+        with torch_scope(self._context), torch.no_grad():
             indices: Tensor = self._module(self._scaling.forward(x)[None])[1]
         codes: Ints = indices[0].long().cpu().numpy()
         return codes
 
     def decode(self, codes: Ints) -> Floats:
         """The vectors that codes int64 (M, L) stand for, float32 (M, d)."""
-        with torch_scope(0, self._threads), torch.no_grad():
+        with torch_scope(self._context), torch.no_grad():
             indices = torch.from_numpy(codes).to(self._scaling.device)[None]
             return self._scaling.back(self._module.get_output_from_indices(indices)[0])  # type: ignore[operator]
 

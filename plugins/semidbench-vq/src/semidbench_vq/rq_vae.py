@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from vector_quantize_pytorch import ResidualVQ
 
-from semidbench.api import Context, Floats, Ints
+from semidbench.api import Context, Floats, Ints, torch_scope
 from semidbench_vq.scaling import fit_scaling
-from semidbench_vq.scope import torch_scope
 from semidbench_vq.training import train
 
 
@@ -78,10 +77,10 @@ class RqVae:
         """
         sizes = context.codebook_sizes
         self._check(len(x), max(sizes))
-        self._threads = context.threads
+        self._context = context
         self._scaling = fit_scaling(x, context.device, "rq-vae")
         scaled = self._scaling.forward(x)
-        with torch_scope(context.seed, context.threads):
+        with torch_scope(context):
             self._module = _Autoencoder([x.shape[1], *self.widths, self.dim], self._residual_vq(sizes))
             self._module.to(context.device)
             if self.kmeans_init:
@@ -91,13 +90,13 @@ class RqVae:
 
     def encode(self, x: Floats) -> Ints:
         """Codes int64 (M, L) of float32 (M, d)."""
-        with torch_scope(0, self._threads), torch.no_grad():
+        with torch_scope(self._context), torch.no_grad():
             codes: Ints = self._module.codes(self._scaling.forward(x)).cpu().numpy()
         return codes
 
     def decode(self, codes: Ints) -> Floats:
         """The vectors that codes int64 (M, L) stand for, float32 (M, d)."""
-        with torch_scope(0, self._threads), torch.no_grad():
+        with torch_scope(self._context), torch.no_grad():
             return self._scaling.back(self._module.rebuild(torch.from_numpy(codes).to(self._scaling.device)))
 
     def _check(self, count: int, largest: int) -> None:
