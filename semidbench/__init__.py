@@ -9,17 +9,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from semidbench.hookspecs import IMPORTED_IDS_LAYOUT, hookimpl
 from semidbench.hookspecs import Register as Register
-from semidbench.hookspecs import hookimpl
 from semidbench.version import __version__
 
 if TYPE_CHECKING:
+    from semidbench.exchange.imported_ids import load_imported_ids as load_imported_ids
     from semidbench.leaderboards.board import leaderboard as leaderboard
     from semidbench.runs.run import run as run
 
-__all__ = ["Register", "__version__", "hookimpl", "leaderboard", "run"]
+__all__ = [
+    "IMPORTED_IDS_LAYOUT",
+    "Register",
+    "__version__",
+    "hookimpl",
+    "leaderboard",
+    "load_imported_ids",
+    "run",
+]
 
-_LAZY = {"run": "semidbench.runs.run", "leaderboard": "semidbench.leaderboards.board"}
+_LAZY = {
+    "run": "semidbench.runs.run",
+    "leaderboard": "semidbench.leaderboards.board",
+    "load_imported_ids": "semidbench.exchange.imported_ids",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -219,6 +219,9 @@ class Layout(Protocol):
 
     May carry `uses_embedder = False` or `uses_quantizer = False`: a scheme then writes `-` in that
     place, and only then.
+
+    The options `ids` and `sha256` are reserved for layouts that run imported IDs: such a layout hands both to
+    `semidbench.load_imported_ids`. By these options the harness recognises such a row, whatever the layout's name.
     """
 
     def assign(

@@ -25,6 +25,12 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 Factory = str | Callable[..., Any]
 Register = Callable[[str, Factory], None]
 
+IMPORTED_IDS_LAYOUT = "imported"
+"""Reserved for a layout that runs imported IDs: the schemes that `semidbench import ids` prints name it.
+
+It takes the options `ids` and `sha256` and hands them to `semidbench.load_imported_ids`.
+"""
+
 
 @hookspec
 def semidbench_register_embedders(register: Register) -> None:

@@ -1,7 +1,8 @@
 """IDs made elsewhere: checked against a track, kept in the user's folder, and named by their hash in a scheme.
 
-A file is kept as NAME.HASH.parquet, HASH being the first digits of the code table's hash. A scheme names both, so that
-other IDs can never share a row of a leaderboard.
+A file is kept as NAME.HASH.parquet, HASH being the first digits of the code table's hash. A scheme names both, in the
+options `ids` and `sha256` of its layout, so that other IDs can never share a row of a leaderboard. Whatever layout has
+both options runs imported IDs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from semidbench.api import ItemIds, Task
 from semidbench.errors import UserError
 from semidbench.exchange.ids_json import from_json, to_ids
 from semidbench.exchange.ids_parquet import MAGIC, from_parquet, to_parquet
+from semidbench.hookspecs import IMPORTED_IDS_LAYOUT
 from semidbench.ids.layout import ids_sha256
 from semidbench.methods.scheme import parse_scheme
 from semidbench.store.files import write_atomically
@@ -50,16 +52,13 @@ def ids_folder() -> Path:
 
 
 def imported_part(row: str) -> tuple[str, str] | None:
-    """Name and hash of the imported IDs that a row runs with, None if it runs with none.
+    """Name and hash of the imported IDs that a scheme runs with, by its layout's options; None if it runs with none.
 
     Raises:
         UserError: the row's name cannot be read.
     """
-    layout = parse_scheme(row).layout
-    options = dict(layout.options)
-    if layout.name != "imported" or not {"ids", "sha256"} <= set(options):
-        return None
-    return options["ids"], options["sha256"]
+    options = dict(parse_scheme(row).layout.options)
+    return (options["ids"], options["sha256"]) if {"ids", "sha256"} <= set(options) else None
 
 
 def import_ids(file: Path, rec: Path | None, name: str, track: Track, n_items: int) -> ImportedIds:
@@ -92,18 +91,19 @@ def import_ids(file: Path, rec: Path | None, name: str, track: Track, n_items: i
         raise UserError(
             f"cannot keep IDs in {path.parent}: {error.strerror}. Free it, or name another folder in ${IDS_VARIABLE}"
         ) from error
-    return ImportedIds(ids, path, new, f"-/-/imported[ids={name},sha256={digits}]")
+    return ImportedIds(ids, path, new, f"-/-/{IMPORTED_IDS_LAYOUT}[ids={name},sha256={digits}]")
 
 
-def load_imported(name: str, sha256: str) -> dict[Task, ItemIds]:
-    """The IDs that an import kept under that name and hash; for layout plugins.
+def load_imported_ids(name: str, sha256: str) -> dict[Task, ItemIds]:
+    """The IDs that an import kept under that name and hash; public, for layout plugins.
 
     Args:
-        sha256: the first 12 digits of the hash, as in the scheme that the import printed.
+        name: the layout's option `ids`.
+        sha256: its option `sha256`, the first 12 digits of the hash, as in the scheme that the import printed.
 
     Returns:
-        IDs for both tasks, the same object twice where the tasks share them. Whether they are as many as a track has
-        items is for the caller to see.
+        IDs for both tasks, the same object twice where the tasks share them. The caller compares their number with
+        that of the track's items.
 
     Raises:
         UserError: there are none of that name and hash, or the file is damaged.

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import semidbench
 from semidbench import api, hookspecs, testing
 from semidbench.methods.registry import KINDS, load_registry
 from semidbench.testing.rules import rules
@@ -101,6 +102,12 @@ def test_every_public_name_is_mentioned() -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_stands_there_with_its_signature(name: str) -> None:
     assert f"`{name}{signature(getattr(api, name))}`" in section(REFERENCE, f"### {name}")
+
+
+def test_imported_ids_have_their_function_and_their_name() -> None:
+    text = section(REFERENCE, "### Imported IDs")
+    assert f"`load_imported_ids{signature(semidbench.load_imported_ids)}`" in text
+    assert f"`semidbench.IMPORTED_IDS_LAYOUT` (`{semidbench.IMPORTED_IDS_LAYOUT}`)" in text
 
 
 def test_every_name_of_semidbench_testing_is_in_its_table_with_its_parameters() -> None:

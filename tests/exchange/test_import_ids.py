@@ -21,7 +21,7 @@ from semidbench.errors import UserError
 from semidbench.exchange import imported_ids
 from semidbench.exchange.ids_json import from_json, to_ids, to_json, to_tokens
 from semidbench.exchange.ids_parquet import from_parquet, same_ids, to_parquet
-from semidbench.exchange.imported_ids import IDS_VARIABLE, import_ids, load_imported
+from semidbench.exchange.imported_ids import IDS_VARIABLE, import_ids, imported_part, load_imported_ids
 from semidbench.ids.layout import ids_sha256
 from semidbench.ids.vocabulary import id_vocabulary
 from semidbench.methods.contracts import check_item_ids
@@ -162,7 +162,7 @@ def test_an_import_is_kept_under_its_hash(tmp_path: Path, folder: Path) -> None:
     )
     assert str(parse_scheme(done.scheme)) == done.scheme
     kept = done.path.read_bytes()
-    assert ids_sha256(load_imported("mine", digits)) == ids_sha256(done.ids)
+    assert ids_sha256(load_imported_ids("mine", digits)) == ids_sha256(done.ids)
     shuffled = written(tmp_path, dict(sorted(INDEX.items(), reverse=True)), "other.json")
     again = import_ids(shuffled, shuffled, "mine", SMOKE, N)  # the same IDs, told otherwise
     assert (again.new, again.path, again.path.read_bytes()) == (False, done.path, kept)
@@ -196,13 +196,27 @@ def test_imported_ids_are_a_scheme(tmp_path: Path) -> None:
         resolve_scheme(load_registry(), "-/-/imported", SMOKE)
 
 
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("-/-/imported[ids=mine,sha256=0123456789ab]", ("mine", "0123456789ab")),
+        ("-/-/theirs[depth=2,ids=mine,sha256=0123456789ab]", ("mine", "0123456789ab")),
+        ("-/-/imported[ids=mine]", None),
+        ("-/-/imported", None),
+        ("mine[ids=mine,sha256=0123456789ab]/rq-kmeans/shared", None),
+    ],
+)
+def test_a_row_of_imported_ids_is_known_by_its_layout_s_options(row: str, expected: tuple[str, str] | None) -> None:
+    assert imported_part(row) == expected
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"", lambda data: b"PAR1" + data[4:][::-1]])
 def test_a_damaged_copy_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     done = import_ids(written(tmp_path, INDEX), None, "mine", SMOKE, N)
     digits = done.path.name.split(".")[1]
     done.path.write_bytes(damage(done.path.read_bytes()))
     with pytest.raises(UserError, match="holds no IDs that can be read"):
-        load_imported("mine", digits)
+        load_imported_ids("mine", digits)
 
 
 def test_a_copy_of_other_ids_is_refused(tmp_path: Path) -> None:
@@ -210,7 +224,7 @@ def test_a_copy_of_other_ids_is_refused(tmp_path: Path) -> None:
     other = import_ids(written(tmp_path, {str(item): [item] for item in range(N)}), None, "mine", SMOKE, N)
     done.path.write_bytes(other.path.read_bytes())
     with pytest.raises(UserError, match=r"holds IDs with sha256 [0-9a-f]{12}\.\.\., not"):
-        load_imported("mine", done.path.name.split(".")[1])
+        load_imported_ids("mine", done.path.name.split(".")[1])
 
 
 def changed(**items: object) -> dict[str, object]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from semidbench import load_imported_ids
 from semidbench.api import Context, ItemIds, NewQuantizer, Task, TrainData, Views
-from semidbench.exchange.imported_ids import load_imported
 
 
 class Imported:
     """Layout: the IDs of that name and hash, whatever the seed; for one task each, or shared, as they were imported.
 
-    They are read at once, so that missing ones are said before any work.
+    They are read at once, so that missing ones are reported before any work.
     """
 
     uses_embedder = False
@@ -19,7 +19,7 @@ class Imported:
 
     def __init__(self, ids: str, sha256: str) -> None:
         self._name = ids
-        self._ids = load_imported(ids, sha256)
+        self._ids = load_imported_ids(ids, sha256)
 
     def assign(
         self, train: TrainData, views: Views, new_quantizer: NewQuantizer, context: Context

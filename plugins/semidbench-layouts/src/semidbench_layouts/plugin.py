@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semidbench import Register, hookimpl
+from semidbench import IMPORTED_IDS_LAYOUT, Register, hookimpl
 
 
 @hookimpl
@@ -12,4 +12,4 @@ def semidbench_register_layouts(register: Register) -> None:
     register("random", "semidbench_layouts.controls:Random")
     register("category-prefix", "semidbench_layouts.controls:CategoryPrefix")
     register("atomic", "semidbench_layouts.controls:Atomic")
-    register("imported", "semidbench_layouts.imported:Imported")
+    register(IMPORTED_IDS_LAYOUT, "semidbench_layouts.imported:Imported")
