@@ -170,6 +170,9 @@ class Embedder(Protocol):
     May carry an attribute `builds_on: tuple[str, ...]`, names of embedders whose views it needs (with
     the options the track gives them); the harness computes those once per seed and hands them over as
     `context.views`.
+
+    May carry an attribute or property `fine_tunes_text_encoder: bool`, True where this instance fine-tunes the track's
+    text encoder: `semidbench plan` counts those.
     """
 
     def embed(self, train: TrainData, context: Context) -> Views:
@@ -235,7 +238,10 @@ class Layout(Protocol):
 
 @runtime_checkable
 class Ranker(Protocol):
-    """A reference row that needs no IDs: what a user would pick instead of a generator."""
+    """A reference row that needs no IDs: what a user would pick instead of a generator.
+
+    May carry `fine_tunes_text_encoder`, as an `Embedder` may.
+    """
 
     def fit(self, train: TrainData, context: Context) -> None:
         """Learn from the training data."""

@@ -36,12 +36,14 @@ def outcome(registry: Registry, wanted: Wanted, track: Track, before: Before = u
     """
     try:
         found = resolve(registry, wanted, track, before)
-        for method in found.parts.values() if isinstance(found, ResolvedScheme) else (found,):
-            for each in method.with_below():
-                with failing(each.who):
-                    before(each.who, f"when it was made with options {json.dumps(each.options)}")
-                    each.named.build()
-        return found
+        if isinstance(found, ResolvedMethod):
+            return _built(found, before)
+        return replace(
+            found,
+            embedders=tuple(_built(each, before) for each in found.embedders),
+            quantizer=_built(found.quantizer, before) if found.quantizer else None,
+            layout=_built(found.layout, before),
+        )
     except (MissingMethod, PluginFailure) as error:
         return error
     except UserError:
@@ -80,6 +82,17 @@ def resolve_scheme(registry: Registry, text: str, track: Track, before: Before =
         quantizer=quantizer,
         layout=layout,
     )
+
+
+def _built(method: ResolvedMethod, before: Before) -> ResolvedMethod:
+    """The method with what an instance of it states; one is built, after those of the embedders it builds on."""
+    below = tuple(_built(each, before) for each in method.builds_on)
+    with failing(method.who):
+        before(method.who, f"when it was made with options {json.dumps(method.options)}")
+        tunes = getattr(method.named.build(), "fine_tunes_text_encoder", False)
+        if not isinstance(tunes, bool):
+            raise TypeError(f"fine_tunes_text_encoder must be True or False, not {tunes!r}")
+    return replace(method, builds_on=below, fine_tunes_text_encoder=tunes)
 
 
 def _methods(scheme: Scheme) -> list[tuple[Kind, Method]]:

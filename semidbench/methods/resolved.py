@@ -37,6 +37,7 @@ class ResolvedMethod:
         code: identity of the distribution that brings it.
         reference: what the factory is found by, in any process (`semidbench.methods.registry.find_factory`).
         builds_on: for an embedder, the embedders whose views it is handed.
+        fine_tunes_text_encoder: what an instance states of itself; no input of any stage.
     """
 
     who: str
@@ -45,6 +46,7 @@ class ResolvedMethod:
     code: Code
     reference: str
     builds_on: tuple[ResolvedMethod, ...] = ()
+    fine_tunes_text_encoder: bool = False
 
     @property
     def named(self) -> NamedMethod:

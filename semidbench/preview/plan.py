@@ -16,11 +16,11 @@ from semidbench.methods.scheme import parse_scheme
 from semidbench.preview.workload import (
     Workload,
     counted_workload,
+    encoder_tunings,
     expected_generator,
     expected_workload,
     open_for_counting,
     steps,
-    whole_model_tunings,
 )
 from semidbench.runs.reporter import Reporter, Silent
 from semidbench.runs.shared.session import Session
@@ -81,8 +81,8 @@ class Plan:
     They are one process's, on one graphics card if there is one: `hours` is the sum over the cells, which `--jobs`
     divides among cores or cards.
 
-    `tunings` are the fine-tunings of whole sentence models, of all seeds; each goes through the training queries as
-    often as the method has epochs.
+    `tunings` are the fine-tunings of the text encoder, of all seeds; each goes through the training queries as often
+    as the method has epochs. Rows whose methods are not installed are not in it.
     """
 
     track: str
@@ -118,9 +118,11 @@ def plan(
         device: "cpu", "cuda", or "auto" for CUDA where there is some.
 
     Raises:
-        UserError: the data or a model is missing or wrong, or the track expects no sizes.
+        UserError: the data or a model is missing or wrong, the track expects no sizes, or a row names a method or an
+            option that does not exist.
     """
     reporter, chosen, on = reporter or Silent(), load_track(track), pick_device(device)
+    tunings = encoder_tunings(chosen, reporter) * chosen.plan.seeds
     with held_threads(chosen.threads):
         session = open_for_counting(chosen, data, cache or default_store(), on, reporter)
         work = counted_workload(session) if session else expected_workload(chosen)
@@ -135,7 +137,7 @@ def plan(
         rows=len(chosen.plan.rows),
         references=len(chosen.plan.references),
         seeds=chosen.plan.seeds,
-        tunings=whole_model_tunings(chosen) * chosen.plan.seeds,
+        tunings=tunings,
         work=work,
         parameters=parameters,
         steps=steps(work, chosen),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 from semidbench.api import Ints
 from semidbench.errors import UserError
 from semidbench.generator.examples import rec_prompts, training_examples
-from semidbench.methods.scheme import parse_method, parse_scheme
+from semidbench.isolation.resolver import resolve_isolated
+from semidbench.methods.failure import PluginFailure
+from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedScheme, Wanted
 from semidbench.runs.reporter import Reporter
 from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.runs.shared.session import Session, open_session
@@ -130,18 +133,42 @@ def steps(work: Workload, track: Track) -> int:
     return track.training.epochs * math.ceil(work.examples / track.training.batch)
 
 
-def whole_model_tunings(track: Track) -> int:
-    """How often a seed fine-tunes a sentence model as a whole: methods that are told `tune=full`, each once.
+def encoder_tunings(track: Track, reporter: Reporter) -> int:
+    """How often a seed fine-tunes the text encoder: embedders and rankers that state so, each once.
 
-    Told by the track or in a row's brackets. Embedders that another builds on count where they are a row's, too.
+    A method with other options is another one. Embedders that others build on count as well. Rows whose methods are
+    not installed or fail do not count, and the reporter gets a note of them.
+
+    Raises:
+        UserError: names or options are wrong.
     """
-    embedders = {method for row in track.plan.rows for method in parse_scheme(row).embedders}
-    rankers = {parse_method(ranker, ranker) for ranker in track.plan.references}
-    return sum(
-        {**given.get(method.name, {}), **dict(method.options)}.get("tune") == "full"
-        for methods, given in ((embedders, track.methods.embedders), (rankers, track.methods.rankers))
-        for method in methods
-    )
+    wanted = [
+        *(Wanted("scheme", row) for row in track.plan.rows),
+        *(Wanted("ranker", reference) for reference in track.plan.references),
+    ]
+    outcomes = resolve_isolated(track, wanted)
+    missing = [one.text for one, outcome in zip(wanted, outcomes, strict=True) if isinstance(outcome, MissingMethod)]
+    if missing:
+        reporter.note(f"not counted in fine-tunings, because methods are not installed: {', '.join(missing)}")
+    for failure in dict.fromkeys(str(outcome) for outcome in outcomes if isinstance(outcome, PluginFailure)):
+        reporter.note(f"not counted in fine-tunings, because a plugin fails: {failure}")
+    tuning = {
+        (method.who, json.dumps(method.options, sort_keys=True))
+        for outcome in outcomes
+        for method in _embedders_or_ranker(outcome)
+        if method.fine_tunes_text_encoder
+    }
+    return len(tuning)
+
+
+def _embedders_or_ranker(outcome: Outcome) -> list[ResolvedMethod]:
+    """A row's embedders, with those that they build on, or its ranker; none of a row that cannot run."""
+    match outcome:
+        case ResolvedScheme():
+            return [method for embedder in outcome.embedders for method in embedder.with_below()]
+        case ResolvedMethod():
+            return [outcome]
+    return []
 
 
 def _expected(track: Track) -> Expected:

@@ -125,7 +125,7 @@ def _spelt(parameter: inspect.Parameter) -> str:
 
 
 def test_every_attribute_that_a_class_may_carry_is_mentioned() -> None:
-    for name in ("builds_on", "uses_embedder", "uses_quantizer"):
+    for name in ("builds_on", "fine_tunes_text_encoder", "uses_embedder", "uses_quantizer"):
         assert f"`{name}" in TEXT
         assert any(name in (each.__doc__ or "") for each in PROTOCOLS)
 

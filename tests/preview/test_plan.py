@@ -19,11 +19,15 @@ from semidbench.cli import app
 from semidbench.errors import UserError
 from semidbench.generator.examples import rec_prompts, search_prompts
 from semidbench.generator.model import add_tokens, new_generator, save_generator
+from semidbench.isolation.resolver import resolve_here
+from semidbench.methods.registry import Registered, load_registry
 from semidbench.preview import plan as plan_module
+from semidbench.preview import workload
 from semidbench.preview.plan import Plan, plan, to_json
 from semidbench.preview.plan_table import to_rich
 from semidbench.preview.probe import Timing, time_decoding, time_training
-from semidbench.preview.workload import counted_workload, expected_generator, expected_workload, whole_model_tunings
+from semidbench.preview.workload import counted_workload, encoder_tunings, expected_generator, expected_workload
+from semidbench.runs.reporter import Silent
 from semidbench.runs.shared.session import open_session
 from semidbench.text.tokenizer import load_text_tokens
 from semidbench.tracks.files import load_track
@@ -98,23 +102,66 @@ def test_the_paper_s_sizes() -> None:
     assert not work.counted
 
 
-def test_fine_tunings_of_the_whole_sentence_model_are_counted() -> None:
-    """Each method once, by the track's options and a row's."""
-    paper = load_track("paper")
+class Notes(Silent):
+    """Keeps what is noted."""
 
-    def tunings(rows: tuple[str, ...], references: tuple[str, ...]) -> int:
-        planned = paper.plan.model_copy(update={"rows": rows, "references": references})
-        return whole_model_tunings(paper.model_copy(update={"plan": planned}))
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
-    assert whole_model_tunings(paper) == 4  # search, multi-task, and the two dense references
-    search = "search/rq-kmeans/shared"
-    assert tunings((search, "search+rec/rq-kmeans/separate", "-/-/random"), ("popularity", "enmf")) == 1
-    assert tunings((search, "search[epochs=1]/rq-kmeans/shared", "search[tune=head]/rq-kmeans/shared"), ()) == 2
-    assert tunings((), ("dense", "dense[tune=head]")) == 1
-    assert whole_model_tunings(load_track("smoke")) == 0
+    def note(self, text: str) -> None:
+        self.lines.append(text)
 
 
-def test_a_track_without_expected_sizes_needs_its_data() -> None:
+SEARCH = "search/rq-kmeans/shared"
+
+
+@pytest.mark.parametrize(
+    ("rows", "references", "expected"),
+    [
+        ((SEARCH, "search+rec/rq-kmeans/separate", "-/-/random"), ("popularity", "enmf"), 1),
+        (("search[epochs=1]/rq-kmeans/shared", SEARCH, "search[epochs=5]/rq-kmeans/shared"), (), 2),  # 5: the track's
+        (("search[tune=head,mini_batch=0]/rq-kmeans/shared", "content/rq-kmeans/shared"), ("dense",), 1),
+        ((), ("dense", "dense[tune=head,mini_batch=0]", "dense-multi-task"), 2),
+        (("fused-svd/rq-kmeans/shared", "fused-concat/rq-kmeans/shared"), (), 1),  # both build on `search`
+        (("fused-svd/rq-kmeans/shared", SEARCH), ("dense",), 2),
+    ],
+)
+def test_fine_tunings_of_the_text_encoder_are_counted(
+    rows: tuple[str, ...], references: tuple[str, ...], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each method once, by its options' effective values."""
+    monkeypatch.setattr(workload, "resolve_isolated", resolve_here)
+    paper, notes = load_track("paper"), Notes()
+    planned = paper.plan.model_copy(update={"rows": rows, "references": references})
+    assert encoder_tunings(paper.model_copy(update={"plan": planned}), notes) == expected
+    assert notes.lines == []
+
+
+def test_the_paper_fine_tunes_four_models_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`search`, `multi-task`, and the two dense references."""
+    monkeypatch.setattr(workload, "resolve_isolated", resolve_here)
+    assert encoder_tunings(load_track("paper"), Silent()) == 4
+
+
+def test_rows_without_their_methods_are_noted_and_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = load_registry()
+    del registry.methods["embedder"]["multi-task"], registry.methods["ranker"]["enmf"]
+    registry.methods["embedder"]["content"] = Registered("embedder", "content", "nowhere:Content", "theirs", "1")
+    monkeypatch.setattr("semidbench.isolation.resolver.load_registry", lambda: registry)
+    monkeypatch.setattr(workload, "resolve_isolated", resolve_here)
+    notes = Notes()
+    assert encoder_tunings(load_track("paper"), notes) == 3
+    missing, failing = notes.lines
+    assert missing == (
+        "not counted in fine-tunings, because methods are not installed: multi-task/rq-kmeans/shared, enmf"
+    )
+    assert failing.startswith(
+        "not counted in fine-tunings, because a plugin fails: embedder 'content' of theirs 1 cannot"
+    )
+
+
+def test_a_track_without_expected_sizes_needs_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "encoder_tunings", lambda track, reporter: 0)
     with pytest.raises(UserError, match=r"track ml-small says nothing of the sizes to expect.*--data"):
         plan("ml-small", device="cpu")
 
@@ -150,7 +197,7 @@ def test_a_probe_keeps_to_its_budget_but_for_the_two_smallest() -> None:
 
 def test_a_plan_adds_up(smoke: Plan) -> None:
     track = load_track("smoke")
-    assert (smoke.rows, smoke.references, smoke.seeds) == (3, len(track.plan.references), 1)
+    assert (smoke.rows, smoke.references, smoke.seeds, smoke.tunings) == (3, len(track.plan.references), 1, 0)
     assert smoke.steps == track.training.epochs * math.ceil(smoke.work.examples / track.training.batch)
     assert smoke.hours == pytest.approx(3 * (smoke.training_hours_a_cell + smoke.decoding_hours_a_cell))
     assert smoke.training_hours_a_cell == pytest.approx(smoke.steps * smoke.probe.step_seconds / 3600)

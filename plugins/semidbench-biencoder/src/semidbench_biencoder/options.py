@@ -66,6 +66,11 @@ class Tuned:
             raise ValueError("mini_batch is an option of tune=full. Leave it out with tune=head")
         self.options = Options(tune, epochs, batch, lr, scale, item_lr, mini_batch=mini_batch)
 
+    @property
+    def fine_tunes_text_encoder(self) -> bool:
+        """For `semidbench plan`."""
+        return self.options.tune == "full"
+
 
 class TunedForBoth(Tuned):
     """The options of a bi-encoder that is fine-tuned for both tasks (the paper's section 3.2)."""
