@@ -1,7 +1,7 @@
-"""The public plugin API, version 1: what a plugin is handed and what it must give back.
+"""The public plugin API, version 1: what a plugin gets and what it must return.
 
 Row i of every per-item array is item i of the catalogue, always. N is the number of items. Plugins
-need not inherit from the protocols below: any object with these methods will do. docs/plugin-api.md is the
+need not inherit from the protocols below: any object with these methods is one. docs/plugin-api.md is the
 reference; docs/writing-plugins.md shows how every known Semantic ID scheme is expressed in it.
 """
 
@@ -115,7 +115,7 @@ class TextEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every plugin stage is handed beside its data.
+    """What every stage of a plugin gets besides its data.
 
     Attributes:
         seed: the cell's seed, for libraries that want an integer.
@@ -168,7 +168,7 @@ class Embedder(Protocol):
     """Training data to item embeddings.
 
     May carry an attribute `builds_on: tuple[str, ...]`, names of embedders whose views it needs (with
-    the options the track gives them); the harness computes those once per seed and hands them over as
+    the options the track gives them); the harness computes those once per seed and passes them as
     `context.views`.
 
     May carry an attribute or property `fine_tunes_text_encoder: bool`, True where this instance fine-tunes the track's
@@ -223,7 +223,7 @@ class Layout(Protocol):
     May carry `uses_embedder = False` or `uses_quantizer = False`: a scheme then writes `-` in that
     place, and only then.
 
-    The options `ids` and `sha256` are reserved for layouts that run imported IDs: such a layout hands both to
+    The options `ids` and `sha256` are reserved for layouts that run imported IDs: such a layout passes both to
     `semidbench.load_imported_ids`. By these options the harness recognises such a row, whatever the layout's name.
     """
 

@@ -28,7 +28,7 @@ Register = Callable[[str, Factory], None]
 IMPORTED_IDS_LAYOUT = "imported"
 """Reserved for a layout that runs imported IDs: the schemes that `semidbench import ids` prints name it.
 
-It takes the options `ids` and `sha256` and hands them to `semidbench.load_imported_ids`.
+It takes the options `ids` and `sha256` and passes them to `semidbench.load_imported_ids`.
 """
 
 

@@ -112,7 +112,7 @@ def plan(
     """Count a track's work and project its time, without training anything.
 
     Args:
-        data: folder with the track's data. None: tracks with built-in data are counted, others are reckoned
+        data: folder with the track's data. None: tracks with built-in data are counted, others are estimated
             from the sizes that the track expects.
         cache: where the prepared data is kept; None means `default_store()`.
         device: "cpu", "cuda", or "auto" for CUDA where there is some.

@@ -1,4 +1,4 @@
-"""How much work a cell of a track is: examples, prompts and their tokens, counted or reckoned."""
+"""How much work a cell of a track is: examples, prompts and their tokens, counted or estimated."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Workload:
 
 
 def expected_workload(track: Track) -> Workload:
-    """Reckoned from the track's `[plan.expected]`.
+    """Estimated from the track's `[plan.expected]`.
 
     Raises:
         UserError: the track has none.

@@ -1,4 +1,4 @@
-"""The text methods: the contract, and that training does what it says."""
+"""The text methods: the contract, and that training does what it should."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_dense_has_the_search_embeddings(train: TrainData, context: MakeContext)
 
 
 def test_training_finds_the_topic(train: TrainData, context: MakeContext) -> None:
-    """Queries share no word with their items, so that only training can tell."""
+    """Queries share no word with their items, so that only training can match them."""
     ranker = Dense(**HEAD)
     ranker.fit(train, context())
     held_out = [f"asks{item} want{item % 6} way{3 + item % 4}" for item in range(train.n_items)]
@@ -332,13 +332,13 @@ class FolderEncoder:
 @pytest.mark.skipif(NO_TRAINER, reason="semidbench-biencoder[full] is not installed")
 def test_full_fine_tunes_the_model(train: TrainData, context: MakeContext, tmp_path: Path) -> None:
     encoder = FolderEncoder(tiny_sentence_model(tmp_path, train))
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     ranker = Dense(epochs=6, batch=32, lr=5e-3)
-    ranker.fit(train, replace(context(seed=1, encoder=encoder), progress=lambda what, *at: told.append(at)))  # type: ignore[arg-type]
+    ranker.fit(train, replace(context(seed=1, encoder=encoder), progress=lambda what, *at: reported.append(at)))  # type: ignore[arg-type]
     items = Search(epochs=6, batch=32, lr=5e-3).embed(train, context(seed=1, encoder=encoder))["item"]
     np.testing.assert_array_equal(ranker.towers.items, items)
     np.testing.assert_allclose(np.linalg.norm(items, axis=1), 1, atol=1e-5)
-    assert told[-1][0] == told[-1][1] > 0
+    assert reported[-1][0] == reported[-1][1] > 0
     assert topic_share(ranker.search([f"asks{item} want{item % 6} way{item % 3}" for item in range(60)])) > 0.8
 
 

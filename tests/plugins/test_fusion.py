@@ -28,14 +28,14 @@ def views(n: int, search: int, rec: int) -> tuple[Floats, Floats]:
     return made
 
 
-def handed(context: Context, search: Floats, rec: Floats) -> Context:
+def with_views(context: Context, search: Floats, rec: Floats) -> Context:
     return replace(context, views={"search": {"item": search}, "rec": {"item": rec}})
 
 
 @pytest.mark.parametrize("widths", [(16, 10), (10, 16), (12, 12)])
 def test_concat_equals_numpy(train: TrainData, context: MakeContext, widths: tuple[int, int]) -> None:
     search, rec = views(60, *widths)
-    fused = FusedConcat().embed(train, handed(context(), search, rec))
+    fused = FusedConcat().embed(train, with_views(context(), search, rec))
     assert isinstance(FusedConcat(), Embedder)
     assert list(fused) == ["item"]
     assert fused["item"].dtype == np.float32
@@ -47,7 +47,7 @@ def test_svd_equals_scikit_learn(train: TrainData, context: MakeContext, widths:
     search, rec = views(60, *widths)
     wide, narrow = (search, rec) if widths[0] > widths[1] else (rec, search)
     svd = TruncatedSVD(n_components=10, algorithm="arpack", random_state=0).fit(normalize(wide).astype(np.float64))
-    fused = FusedSvd().embed(train, handed(context(seed=7), search, rec))["item"]
+    fused = FusedSvd().embed(train, with_views(context(seed=7), search, rec))["item"]
     assert isinstance(FusedSvd(), Embedder)
     assert fused.dtype == np.float32
     np.testing.assert_allclose(fused, svd.transform(normalize(wide).astype(np.float64)) + normalize(narrow), atol=1e-5)
@@ -56,21 +56,21 @@ def test_svd_equals_scikit_learn(train: TrainData, context: MakeContext, widths:
 def test_svd_keeps_what_any_svd_keeps(train: TrainData, context: MakeContext) -> None:
     """The other view is zero, so that the reduced one is seen: its scalar products are those of LAPACK's rank 10."""
     search, _ = views(60, 40, 10)
-    fused = FusedSvd().embed(train, handed(context(), search, np.zeros((60, 10), np.float32)))["item"]
+    fused = FusedSvd().embed(train, with_views(context(), search, np.zeros((60, 10), np.float32)))["item"]
     u, s, _ = np.linalg.svd(normalize(search).astype(np.float64), full_matrices=False)
     np.testing.assert_allclose(fused @ fused.T, (u[:, :10] * s[:10] ** 2) @ u[:, :10].T, atol=1e-5)
 
 
 def test_equal_widths_add_plainly(train: TrainData, context: MakeContext) -> None:
     search, rec = views(60, 12, 12)
-    fused = FusedSvd().embed(train, handed(context(), search, rec))["item"]
+    fused = FusedSvd().embed(train, with_views(context(), search, rec))["item"]
     np.testing.assert_allclose(fused, normalize(search) + normalize(rec), atol=1e-6)
 
 
 def test_same_seed_same_bits(train: TrainData, context: MakeContext) -> None:
     search, rec = views(60, 16, 10)
-    first, again = (FusedSvd().embed(train, handed(context(seed=3), search, rec))["item"] for _ in range(2))
-    far = FusedSvd().embed(train, handed(context(seed=2**40 + 3), search, rec))["item"]
+    first, again = (FusedSvd().embed(train, with_views(context(seed=3), search, rec))["item"] for _ in range(2))
+    far = FusedSvd().embed(train, with_views(context(seed=2**40 + 3), search, rec))["item"]
     np.testing.assert_array_equal(first, again)
     np.testing.assert_allclose(first, far, atol=1e-6)
 
@@ -81,7 +81,9 @@ def test_rows_of_zeros_have_the_other_view_alone(
 ) -> None:
     search, rec = (view.copy() for view in views(60, *widths))
     search[3], rec[3:5] = 0, 0
-    concat, svd = (each.embed(train, handed(context(), search, rec))["item"] for each in (FusedConcat(), FusedSvd()))
+    concat, svd = (
+        each.embed(train, with_views(context(), search, rec))["item"] for each in (FusedConcat(), FusedSvd())
+    )
     assert np.isfinite(concat).all()
     assert np.isfinite(svd).all()
     assert not concat[3].any()
@@ -100,7 +102,7 @@ def test_rows_have_unit_length_or_none(rows: Floats) -> None:
 def test_svd_refuses_what_it_cannot_reduce(train: TrainData, context: MakeContext) -> None:
     search, rec = views(10, 16, 10)
     with pytest.raises(ValueError, match="10 search embeddings from 16 to 10 dimensions"):
-        FusedSvd().embed(train, handed(context(), search, rec))
+        FusedSvd().embed(train, with_views(context(), search, rec))
     _, rec = views(60, 16, 10)
     with pytest.raises(ValueError, match="the search embeddings: all are zero"):
-        FusedSvd().embed(train, handed(context(), np.zeros((60, 16), np.float32), rec))
+        FusedSvd().embed(train, with_views(context(), np.zeros((60, 16), np.float32), rec))

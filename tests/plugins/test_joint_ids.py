@@ -207,10 +207,10 @@ def test_the_defaults_are_gensars_layers() -> None:
 
 
 def test_reports_its_epochs(train: TrainData, context: MakeContext) -> None:
-    told: list[tuple[int, int]] = []
-    made = replace(context(), progress=lambda what, done, total: told.append((done, total)))
+    reported: list[tuple[int, int]] = []
+    made = replace(context(), progress=lambda what, done, total: reported.append((done, total)))
     assigned("prefix-share", train, made, epochs=3)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert reported == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

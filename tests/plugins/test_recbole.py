@@ -247,10 +247,10 @@ def test_recbole_takes_the_device_of_the_run(
 
 
 def test_reports_its_epochs(train: TrainData, context: MakeContext) -> None:
-    told: list[tuple[int, int]] = []
-    made = replace(context(), progress=lambda what, done, total: told.append((done, total)))
+    reported: list[tuple[int, int]] = []
+    made = replace(context(), progress=lambda what, done, total: reported.append((done, total)))
     small().embed(train, made)
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert reported == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_refuses_what_it_cannot_do(train: TrainData, context: MakeContext) -> None:
@@ -272,7 +272,7 @@ def test_refuses_what_it_cannot_do(train: TrainData, context: MakeContext) -> No
         ({"negative_weight": 1.5}, "negative_weight <= 1, not 1.5"),
         ({"reg_weight": -1.0}, "reg_weight >= 0"),
         ({"model": "LightGCN", "n_layers": 0}, "n_layers >= 1"),
-        ({"model": "EASE"}, "no item embeddings are known of model=EASE; choose one of BPR, ENMF, LightGCN"),
+        ({"model": "EASE"}, "model=EASE is unknown; choose one of BPR, ENMF, LightGCN"),
         ({"model": "LightGNC"}, "choose one of BPR, ENMF, LightGCN"),
         ({"model": "BPR", "reg_weight": 0.1}, "BPR reads no reg_weight.*option of ENMF, LightGCN"),
         ({"n_layers": 2}, "ENMF reads no n_layers.*option of LightGCN, SpectralCF"),

@@ -84,7 +84,7 @@ def paper_of(items: int, users: int, each: int, queries: int, prefixes: int | No
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 40), st.integers(1, 4), st.none() | st.integers(1, 9))
-def test_expected_work_is_reckoned_as_it_would_be_counted(
+def test_expected_work_is_estimated_as_it_would_be_counted(
     items: int, users: int, each: int, queries: int, prefixes: int | None
 ) -> None:
     work = expected_workload(paper_of(items, users, each, queries, prefixes))

@@ -1,4 +1,4 @@
-"""The hooks: light, for `semidbench list` imports this module."""
+"""The hooks. This module stays light, because `semidbench list` imports it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _ENCODE_ROWS = 4_096  # at a time
 
 @dataclass(frozen=True, slots=True)
 class JointCodes:
-    """What the model says of N items.
+    """The codes of N items, and how well they rebuild the views.
 
     Attributes:
         shared: int64 (N, shared levels).

@@ -1,4 +1,4 @@
-"""What the joint quantizer can be told, the same for both layouts."""
+"""The options of the joint quantizer, the same for both layouts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Options:
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:
-    """Widths such as `512-256` (a scheme's options are parted by commas).
+    """Widths such as `512-256` (a scheme's options are separated by commas).
 
     Raises:
         ValueError: anything else.

@@ -1,4 +1,4 @@
-"""Controls (ours, not the paper's): IDs that know nothing, little, or the item alone."""
+"""Controls (ours, not the paper's): IDs with no information, with little, or with the item alone."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class CategoryPrefix:
     The slot `category` has a code for each first category of the data, and one more if some item has none. The levels
     behind it share what is left of the possible IDs that the track asks for: with C categories and two codebooks of s
     codes, `number` has ceil(s * s / C), so that there are as many possible IDs, or a few more. A category's items are
-    numbered in an order drawn at random, so that the category is all that an ID tells; where a category has more items
-    than numbers, the numbers begin again, and no ID of a category has two items more than another.
+    numbered in an order drawn at random, so that an ID holds no information but the category; where a category has more
+    items than numbers, the numbers begin again, and no ID of a category has two items more than another.
     """
 
     uses_embedder = False

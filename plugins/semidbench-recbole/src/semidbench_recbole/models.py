@@ -44,7 +44,7 @@ def recbole_settings(
         ValueError: the model is not in MODELS, it does not read one of the options, or one is out of range.
     """
     if model not in MODELS:
-        raise ValueError(f"no item embeddings are known of model={model}; choose one of {', '.join(MODELS)}")
+        raise ValueError(f"model={model} is unknown; choose one of {', '.join(MODELS)}")
     if min(epochs, batch, dim) < 1 or not lr > 0:
         raise ValueError(f"epochs ({epochs}), batch ({batch}), dim ({dim}) and lr ({lr}) must be positive")
     given = {name: value for name, value in own.items() if value is not None}

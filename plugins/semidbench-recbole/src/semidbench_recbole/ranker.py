@@ -27,7 +27,7 @@ class Factors:
 class Enmf:
     """Ranker: ENMF with the options of the `rec` embedder, and with them the same item factors.
 
-    ENMF knows users, and a ranker is handed histories. So a history stands for the user that had it in
+    ENMF has factors of users, and a ranker gets histories. So a history stands for the user that had it in
     training. Where several users had it, their scores are averaged.
     """
 

@@ -72,8 +72,8 @@ class RqVae:
         """Train on float32 (N, d), on `context.device`.
 
         Raises:
-            ValueError: there are fewer vectors than codes in a level, a batch is too small to tell dead codes from rare
-                ones, all vectors are equal, or training diverges.
+            ValueError: there are fewer vectors than codes in a level, a batch is too small to separate dead codes from
+                rare ones, all vectors are equal, or training diverges.
         """
         sizes = context.codebook_sizes
         self._check(len(x), max(sizes))
@@ -159,7 +159,7 @@ def _mlp(widths: list[int]) -> nn.Sequential:
 def _widths(hidden: str) -> list[int]:
     if not hidden:
         return []
-    if not re.fullmatch(r"[0-9]+(-[0-9]+)*", hidden):  # a scheme's options are parted by commas
+    if not re.fullmatch(r"[0-9]+(-[0-9]+)*", hidden):  # a scheme's options are separated by commas
         raise ValueError(f"hidden must be widths joined by '-', such as 512-256, not {hidden!r}")
     widths = [int(width) for width in hidden.split("-")]
     if min(widths) < 1:
