@@ -6,6 +6,7 @@ of the result files.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from semidbench.tracks.files import built_in_tracks, load_track
 from semidbench.tracks.track import Track
 
 PAGE = "index.html"
+NOT_A_FILE = "not a file"  # but a folder, a pipe or the like
 _FIRST, _LAST = ("paper", "ml-small", "demo"), ("smoke",)
 
 
@@ -58,9 +60,9 @@ def build(out: Path, tracks: Sequence[str] = ()) -> Built:
     ledgers = [judge(leaderboard(track, out)) for track in tracks_there]
     wanted = {track.name for track in named} or {ledger.board.track.name for ledger in ledgers}
     built = [ledger for ledger in ledgers if ledger.board.track.name in wanted]
-    files = {path: text for ledger in built for path, text in _tables(ledger, out).items()}
-    files[out / PAGE] = render_page(ledgers)
-    return Built({path: text.encode() for path, text in files.items()}, tuple(_strange(out, files)))
+    files = {path: content for ledger in built for path, content in table_files(ledger, out).items()}
+    files[out / PAGE] = page_bytes(ledgers)
+    return Built(files, tuple(_strange(out, files)))
 
 
 def tracks_with_results(out: Path, named: Sequence[Track] = ()) -> list[Track]:
@@ -70,8 +72,7 @@ def tracks_with_results(out: Path, named: Sequence[Track] = ()) -> list[Track]:
         UserError: none has, or one is neither built in nor named.
     """
     known = {track.name: track for track in named}
-    found = (path for path in out.glob(f"*/{RESULTS}") if path.is_dir() and not path.parent.is_symlink())
-    folders = sorted(path.parent.name for path in found)
+    folders = folders_with_results(out)
     if not folders:
         raise UserError(f"no results in {out}: `semidbench submit` puts some into it")
     for name in folders:
@@ -84,10 +85,22 @@ def tracks_with_results(out: Path, named: Sequence[Track] = ()) -> list[Track]:
     return [known.get(name) or load_track(name) for name in order if name in folders]
 
 
-def _tables(ledger: Ledger, out: Path) -> dict[Path, str]:
-    """A track's tables and claims, by the path of each file."""
+def folders_with_results(out: Path) -> list[str]:
+    """The names of the folders in `out` that hold a folder of results, sorted; links do not count."""
+    folders = (path for path in out.glob(f"*/{RESULTS}") if path.is_dir() and not path.parent.is_symlink())
+    return sorted(path.parent.name for path in folders)
+
+
+def table_files(ledger: Ledger, out: Path) -> dict[Path, bytes]:
+    """The content of a track's tables and claims, by the path of each file."""
     folder = out / ledger.board.track.name
-    return tables.files(ledger.board, folder) | compare.files(ledger, folder)
+    texts = tables.files(ledger.board, folder) | compare.files(ledger, folder)
+    return {path: text.encode() for path, text in texts.items()}
+
+
+def page_bytes(ledgers: Sequence[Ledger]) -> bytes:
+    """The content of the page of these tracks, in the order in which it shows them."""
+    return render_page(ledgers).encode()
 
 
 def _strange(out: Path, files: Collection[Path]) -> Iterator[Path]:
@@ -105,13 +118,22 @@ def stale(built: Built) -> dict[Path, str]:
     """What is wrong with each file or folder that is not as it should be, by its path, in the order of the paths."""
     wrong = dict.fromkeys(built.strange, "should not be there")
     for path, content in built.files.items():
-        if path.is_symlink():
-            wrong[path] = "a link"
-        elif not path.is_file():
-            wrong[path] = "missing"
-        elif path.read_bytes() != content:
-            wrong[path] = "stale"
+        if problem := _file_problem(path, content):
+            wrong[path] = problem
     return {path: wrong[path] for path in sorted(wrong)}
+
+
+def _file_problem(path: Path, content: bytes) -> str | None:
+    """What is wrong with a file that should have this content. One of another size is not read, however large."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return "missing"
+    if stat.S_ISLNK(status.st_mode):
+        return "a link"
+    if not stat.S_ISREG(status.st_mode):
+        return NOT_A_FILE
+    return "stale" if status.st_size != len(content) or path.read_bytes() != content else None
 
 
 def write(built: Built) -> list[Path]:
