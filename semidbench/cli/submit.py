@@ -13,7 +13,7 @@ from semidbench.cli.app import app
 
 @app.command()
 def submit(
-    run: Annotated[Path, typer.Argument(help="What a run left: its OUT/TRACK, or the results folder in it.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder, OUT/TRACK, or the results folder in it.")],
     to: Annotated[
         Path, typer.Option(help="Folder of the leaderboards; results go to TO/TRACK/results.", file_okay=False)
     ] = Path("leaderboards"),
@@ -24,14 +24,14 @@ def submit(
         list[str] | None, typer.Option(help="Submit this row only, a scheme or a ranker. Repeat it for more.")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Rows that are there with other results give way, with all their seeds.")
+        bool, typer.Option("--replace", help="Replace rows that are there with other results, all seeds of each.")
     ] = False,
 ) -> None:
     """Copy a run's results into a leaderboard.
 
-    If `semidbench verify` would let them stand: all of them, or none.
+    All of them, or none if `semidbench verify` would refuse one.
 
-    A row needs every seed that its track's [submission] asks for, of the test split.
+    A row needs every seed that its track's [submission] asks for, on the test split.
 
     \b
     semidbench run --scheme content/rq-kmeans/shared --seeds 5
@@ -53,11 +53,11 @@ def submit(
     if not done.written:
         print("nothing new")
         return
-    where, asked = shlex.quote(str(to)), f" --track {shlex.quote(track)}" if track else ""
+    where, option = shlex.quote(str(to)), f" --track {shlex.quote(track)}" if track else ""
     print(
         "Next:",
-        f"semidbench leaderboard build --out {where}{asked}",
-        f"semidbench verify --out {where}{asked}",
+        f"semidbench leaderboard build --out {where}{option}",
+        f"semidbench verify --out {where}{option}",
         *map(one_line, ids_to_publish(done)),
         f"git add {where}, commit, and open a pull request",
         sep="\n  ",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +14,7 @@ from semidbench.cli.app import app, cause_shown
 from semidbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from semidbench.submissions.board_checks import Filed
+    from semidbench.submissions.filed_result import FiledResult
     from semidbench.submissions.verify import Verified
     from semidbench.tracks.track import Track
 
@@ -53,9 +53,9 @@ def verify(
     ] = "auto",
     traceback: Annotated[bool, typer.Option("--traceback", help="On an error, show where it happened.")] = False,
 ) -> None:
-    """Check that results can be what runs write.
+    """Check that runs can have written the results.
 
-    And that leaderboards are what the results give. Every problem is a line; exit code 2.
+    And that the tables are what the results give. Every problem is a line; exit code 2.
 
     Exit code 1: nothing is wrong, but --recompute leaves cells undecided, which ran elsewhere or do not run here.
 
@@ -67,61 +67,63 @@ def verify(
     semidbench verify --track ml-small --data DIR
     semidbench verify --track demo --recompute --scheme content/rq-kmeans/shared --seed 0
     """
-    from semidbench.submissions.verify import chosen, tracks_of
+    from semidbench.submissions.verify import select_results, tracks_of
 
     if (scheme or seed) and not recompute:
         raise UserError("--scheme and --seed choose what --recompute runs: give that too, or leave them out")
     tracks, problems = tracks_of(out, track or ())
-    for line in problems:
-        print(one_line(line))
-    count, undecided = len(problems), 0
+    _print(problems)
     with cause_shown(traceback):
         boards = [_checked(each, out, data) for each in tracks]
-        again_of = chosen(boards, scheme or [], seed or []) if recompute else [[] for _ in boards]
-        for found, cells in zip(boards, again_of, strict=True):
-            wrong, unclear = _recompute(cells, found, data, cache, device) if cells else (0, 0)
-            count, undecided = count + len(found.problems) + wrong, undecided + unclear
-            if not (found.problems or wrong or unclear):
-                print(_summary(found, data))
-    unclear_too = f"{undecided} cell{'s' * (undecided > 1)} undecided" if undecided else ""
+        count, undecided = len(problems), 0
+        selected = select_results(boards, scheme or [], seed or []) if recompute else [[] for _ in boards]
+        for board, results in zip(boards, selected, strict=True):
+            wrong, unclear = _recompute(results, board, data, cache, device) if results else (0, 0)
+            count, undecided = count + len(board.problems) + wrong, undecided + unclear
+            if not (board.problems or wrong or unclear):
+                print(_summary(board, data))
+    undecided_cells = f"{undecided} cell{'s' * (undecided > 1)} undecided"
     if count:
-        raise UserError(f"{count} problem{'s' * (count > 1)} in {out}{f', and {unclear_too}' if undecided else ''}")
+        raise UserError(f"{count} problem{'s' * (count > 1)} in {out}{f', and {undecided_cells}' if undecided else ''}")
     if undecided:
-        print(f"{unclear_too} in {out}, and nothing else is wrong", file=sys.stderr)
+        print(f"{undecided_cells} in {out}, and nothing else is wrong", file=sys.stderr)
         raise typer.Exit(1)
 
 
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(one_line(line))
+
+
 def _checked(track: Track, out: Path, data: Path | None) -> Verified:
-    """What its files show, and its data where that is at hand; problems are printed as they are found."""
+    """What a track's files show, and its data where that is at hand; problems are printed as they are found."""
     from semidbench.submissions.data_checks import data_at_hand, data_problems
     from semidbench.submissions.verify import verify_files
 
-    found = verify_files(track, out)
-    for line in found.problems:
-        print(one_line(line))
-    if not data_at_hand(track, data) or not found.filed:
-        return found
-    wrong = tuple(data_problems(found.filed, track, data))
-    for line in wrong:
-        print(one_line(line))
-    return replace(found, problems=(*found.problems, *wrong))
+    board = verify_files(track, out)
+    _print(board.problems)
+    if not data_at_hand(track, data) or not board.results:
+        return board
+    wrong = tuple(data_problems(board.results, track, data))
+    _print(wrong)
+    return replace(board, problems=(*board.problems, *wrong))
 
 
-def _summary(found: Verified, data: Path | None) -> str:
+def _summary(board: Verified, data: Path | None) -> str:
     from semidbench.submissions.data_checks import data_at_hand
 
-    checked = "files and data" if data_at_hand(found.track, data) else "files only (--data DIR checks the data too)"
+    checked = "files and data" if data_at_hand(board.track, data) else "files only (--data DIR checks the data too)"
     counted = [
         f"{n} {noun}{'s' * (n != 1)}"
-        for n, noun in ((len(found.filed), "result"), (found.rows, "row"), (found.track.submission.seeds, "seed"))
+        for n, noun in ((len(board.results), "result"), (board.rows, "row"), (board.track.submission.seeds, "seed"))
     ]
-    return f"{found.track.name}: {counted[0]}, {counted[1]} of {counted[2]}: nothing wrong; checked {checked}"
+    return f"{board.track.name}: {counted[0]}, {counted[1]} of {counted[2]}: nothing wrong; checked {checked}"
 
 
 def _recompute(
-    cells: Sequence[Filed], found: Verified, data: Path | None, cache: Path | None, device: str
+    results: Sequence[FiledResult], board: Verified, data: Path | None, cache: Path | None, device: str
 ) -> tuple[int, int]:
-    """Run cells again and print what came of each; how many are problems, and how many are undecided."""
+    """Run cells again and print how each compares; how many are problems, and how many are undecided."""
     from rich.console import Console
 
     from semidbench.cli.progress import reporter_for
@@ -129,8 +131,8 @@ def _recompute(
 
     problems = undecided = 0
     with reporter_for(Console(stderr=True)) as reporter:
-        for again in recompute(cells, found.filed, found.track, data, cache, device, reporter):
-            print(one_line(again))
-            problems += again.is_problem
-            undecided += again.is_undecided
+        for recomputed in recompute(results, board.results, board.track, data, cache, device, reporter):
+            print(one_line(recomputed))
+            problems += recomputed.is_problem
+            undecided += recomputed.is_undecided
     return problems, undecided

@@ -1,4 +1,5 @@
-"""Results into a leaderboard, and whether results can be what they say.
+"""Results into a leaderboard, and whether runs can have written them.
 
-Read `submit` and `verify`; the checks stand in modules of their own.
+Read `submit` and `verify`, then `filed_result` and the checks: `cell_checks` and `provenance_checks` look at one
+result, `board_checks` at all of a leaderboard, `data_checks` at the data; `recompute` runs cells again.
 """

@@ -1,7 +1,7 @@
-"""One result held against itself, its placements and its track: what numbers that were made by a run cannot be.
+"""One result against itself, its placements and its track: values that no run gives.
 
-Each check gives sentences about what is wrong, none where all is well. Form, hashes and metrics were
-checked before (`results.cell_result`).
+Each check gives a sentence for each problem. Form, hashes and metrics were checked when the result was read
+(`results.files`).
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from semidbench.tracks.track import Track
 
 def cell_problems(cell: CellResult, cases: Mapping[Task, Cases], track: Track) -> list[str]:
     """All that is wrong with a result, one sentence each; its metrics are counted where nothing else is."""
-    wrong = [
+    problems = [
         *_protocol_problems(cell, track),
         *provenance_problems(cell),
         *_name_problems(cell, track),
         *_id_problems(cell),
-        *(f"{task}: {what}" for task in TASKS for what in _placement_problems(cell, task, cases[task], track)),
+        *(f"{task}: {problem}" for task in TASKS for problem in _placement_problems(cell, task, cases[task], track)),
     ]
-    return wrong or list(score_problems(cell, cases))
+    return problems or list(score_problems(cell, cases))
 
 
 def _protocol_problems(cell: CellResult, track: Track) -> Iterator[str]:
-    found, wanted = f"{cell.track.name} version {cell.track.version}", f"{track.name} version {track.version}"
-    if found != wanted:
-        yield f"it is of track {found}, and this one is {wanted}"
+    recorded, expected = f"{cell.track.name} version {cell.track.version}", f"{track.name} version {track.version}"
+    if recorded != expected:
+        yield f"its track is {recorded}, not {expected}"
     elif cell.track.protocol_sha256 != protocol_sha256(track):
-        yield f"it was made with other protocol numbers than {wanted} has"
+        yield f"its protocol numbers are not those of {expected}"
     if cell.split != "test":
-        yield f"it is of the {cell.split} split; tables that are kept are of the test split"
+        yield f"it is of the {cell.split} split; a leaderboard takes the test split only"
     if cell.environment.threads != track.threads:
         yield f"it ran with {cell.environment.threads} threads, not the track's {track.threads}"
     rule = track.evaluation
@@ -83,41 +83,42 @@ def _name_problems(cell: CellResult, track: Track) -> Iterator[str]:
         parts = methods_of(cell)
         written = str(parse_scheme(cell.name) if cell.kind == "scheme" else parts["ranker"])
     except UserError as error:
-        yield f"its name is none of a {cell.kind}: {error}"
+        yield f"its name is not the name of a {cell.kind}: {error}"
         return
     imported = imported_part(cell.name) if cell.kind == "scheme" else None
     if imported and not (cell.id_table_sha256 or "").startswith(imported[1]):
-        yield f"it ran with other IDs ({cell.id_table_sha256}) than those of sha256 {imported[1]} that its name says"
+        yield f"its IDs have sha256 {cell.id_table_sha256}, and its name says {imported[1]}"
     if written != cell.name:
-        yield f"its name is written {written!r}, not {cell.name!r}"
-    above = {part.partition(" > ")[0] for part in cell.options}
-    if above != set(parts):
-        yield f"it records the options of {', '.join(sorted(above)) or 'nothing'}, and its name has {', '.join(parts)}"
+        yield f"its name must be written {written!r}, not {cell.name!r}"
+    recorded_parts = {part.partition(" > ")[0] for part in cell.options}
+    if recorded_parts != set(parts):
+        listed = ", ".join(sorted(recorded_parts)) or "nothing"
+        yield f"it records the options of {listed}, and its name has {', '.join(parts)}"
         return
-    for part, recorded in cell.options.items():
+    for part, options in cell.options.items():
         *_, last = part.split(" > ")
         method = parts.get(part, Method(last))  # one that an embedder builds on has no brackets
         kind = f"{part.split()[0]}s"
-        asked = getattr(track.methods, kind).get(method.name, {}) | dict(method.options)
-        held = recorded if isinstance(recorded, dict) else {}
-        for name, value in sorted(asked.items()):
-            if name not in held or not _means(value, held[name]):
-                seen = repr(held[name]) if name in held else "nothing"
-                yield f"option {name} of the {part} is {value} by the row's name or the track, and {seen} is recorded"
+        expected = getattr(track.methods, kind).get(method.name, {}) | dict(method.options)
+        recorded = options if isinstance(options, dict) else {}
+        for name, value in sorted(expected.items()):
+            if name not in recorded or not _same_option(value, recorded[name]):
+                shown = repr(recorded[name]) if name in recorded else "nothing"
+                yield f"option {name} of the {part} is {value} by the row's name or the track, and {shown} is recorded"
 
 
-def _means(asked: Any, recorded: Any) -> bool:
+def _same_option(expected: Any, recorded: Any) -> bool:
     """Whether an option's value, from a track file or from a scheme's brackets, is read as the recorded one."""
     if isinstance(recorded, bool | int | float | str):
         try:
-            return bool(TypeAdapter(type(recorded)).validate_python(asked) == recorded)
+            return bool(TypeAdapter(type(recorded)).validate_python(expected) == recorded)
         except ValidationError:
             return False
-    return str(asked).lower() == "none" if recorded is None else True  # a list has as many spellings as plugins
+    return str(expected).lower() == "none" if recorded is None else True  # a list has as many spellings as plugins
 
 
 def _id_problems(cell: CellResult) -> Iterator[str]:
-    """What `ids` says twice must agree."""
+    """Fields of `ids` that do not follow from its others."""
     items = cell.dataset.items
     for task, use in (cell.ids or {}).items():
         if not 1 <= len(use.levels) <= MAX_LEVELS:
@@ -132,14 +133,14 @@ def _id_problems(cell: CellResult) -> Iterator[str]:
         }
         for name, value in expected.items():
             if not math.isclose(getattr(use, name), value, rel_tol=1e-9):
-                yield f"ids.{task}.{name} is {getattr(use, name)}, and {value} follows from the rest of it"
+                yield f"ids.{task}.{name} is {getattr(use, name)}, and its other fields give {value}"
         for at, level in enumerate(use.levels):
             if not (level.used <= min(level.size, items) and level.perplexity <= level.used * (1 + 1e-9)):
                 shown = f"{level.used} codes used of {level.size}, perplexity {level.perplexity}"
-                yield f"ids.{task}.levels.{at} says {shown}"
+                yield f"ids.{task}.levels.{at} cannot be: {shown}"
         collided = items - use.distinct
         if not (use.distinct <= min(items, use.possible) and (collided > 0) < use.max_items <= collided + 1):
-            yield f"ids.{task} says {use.distinct} IDs of up to {use.max_items} items for {items} items"
+            yield f"ids.{task} cannot be: {use.distinct} IDs of up to {use.max_items} items for {items} items"
         if (use.colliding > 0) != (collided > 0) or use.colliding * items > 2 * collided * (1 + 1e-9):
             yield f"ids.{task}.colliding is {use.colliding}, with {use.distinct} IDs for {items} items"
 
@@ -147,9 +148,9 @@ def _id_problems(cell: CellResult) -> Iterator[str]:
 def _placement_problems(cell: CellResult, task: Task, cases: Cases, track: Track) -> Iterator[str]:
     """Ranks, sizes and counts that no list of this catalogue has."""
     data, p = cell.dataset, cases.placements
-    wanted, of = (data.test_queries, "queries") if task == "search" else (data.test_users, "users")
-    if len(cases) != wanted:
-        yield f"it has {len(cases):,} test cases, and the data has {wanted:,} test {of}"
+    expected, of = (data.test_queries, "queries") if task == "search" else (data.test_users, "users")
+    if len(cases) != expected:
+        yield f"it has {len(cases):,} test cases, and the data has {expected:,} test {of}"
     units = data.items if task == "search" else data.users
     if (cases.units >= units).any():
         yield f"a case is of {'item' if task == 'search' else 'user'} {cases.units.max()}, and there are {units:,}"
@@ -176,6 +177,6 @@ def _placement_problems(cell: CellResult, task: Task, cases: Cases, track: Track
             track.decoding.beams, use.distinct
         )
         rules[f"more items to an ID than {use.max_items}"] = p.size > use.max_items
-    for what, broken in rules.items():
+    for problem, broken in rules.items():
         if broken.any():
-            yield f"{what} (case {int(broken.argmax())}; {int(broken.sum()):,} such cases)"
+            yield f"{problem} (case {int(broken.argmax())}; {int(broken.sum()):,} such cases)"

@@ -1,4 +1,4 @@
-"""What a result says of how it was made: the parts that a run always records, and values that it can record."""
+"""What a result records about how it was made: the parts that a run always records, and values that it can record."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MOST_GPUS = 1024
 
 
 def provenance_problems(cell: CellResult) -> Iterator[str]:
-    """What is missing from a result's account of itself, or cannot be; a sentence each."""
-    names = Counter(each.name for each in cell.distributions)
+    """What is missing from a result's record of how it was made, or cannot be; a sentence each."""
+    names = Counter(distribution.name for distribution in cell.distributions)
     if CORE not in names or len(names) < 2:
-        yield f"it names {_listed(names)} as the code that made it; a run names {CORE} and the plugins of the row"
-    if twice := [name for name, count in names.items() if count > 1]:
-        yield f"it names {_listed(twice)} twice as code that made it"
+        yield f"it records {_listed(names)} as its code; a run records {CORE} and the plugins of the row"
+    if repeated := [name for name, count in names.items() if count > 1]:
+        yield f"it records {_listed(repeated)} twice as its code"
     environment = cell.environment
     if not environment.machines:
-        yield "it names no machine"
+        yield "it records no machine"
     if ALWAYS not in environment.libraries:
         yield f"its libraries lack {ALWAYS}"
     stages = STAGES[cell.kind]
@@ -35,10 +35,10 @@ def provenance_problems(cell: CellResult) -> Iterator[str]:
     if cell.peak_memory_mib <= 0:
         yield "its peak memory is 0"
     if environment.device not in DEVICES:
-        yield f"its device is {environment.device!r}, and a run knows {' and '.join(DEVICES)}"
+        yield f"its device is {environment.device!r}; a run records {' or '.join(DEVICES)}"
     most = MOST_GPUS if cell.kind == "scheme" and environment.device != "cpu" else 1
     if environment.gpus > most:
-        yield f"it names {environment.gpus} graphics cards for a {cell.kind} on {environment.device}; {most} at most"
+        yield f"it records {environment.gpus} graphics cards; a {cell.kind} on {environment.device} has at most {most}"
 
 
 def _listed(names: Iterable[str]) -> str:

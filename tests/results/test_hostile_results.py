@@ -280,4 +280,4 @@ def test_a_processor_with_markup_is_read_and_shown_as_it_is(tmp_path: Path) -> N
     path = path_of(results, CONTENT, 0)
     forge(path, lambda raw: raw["environment"]["machines"][0].update(cpu=r"<b>=1+1 $x$ [red]x[/red] \input{x}"))
     found = verify_files(TRACK, tmp_path)
-    assert [one.cell.environment.machines[0].cpu for one in found.filed] == [r"<b>=1+1 $x$ [red]x[/red] \input{x}"]
+    assert [one.cell.environment.machines[0].cpu for one in found.results] == [r"<b>=1+1 $x$ [red]x[/red] \input{x}"]

@@ -22,8 +22,9 @@ from semidbench.runs.run import run
 from semidbench.runs.shared.session import Session
 from semidbench.submissions import recompute as recomputing
 from semidbench.submissions.data_checks import data_problems
-from semidbench.submissions.recompute import Again, recompute
-from semidbench.submissions.verify import chosen, read_filed, verify_files
+from semidbench.submissions.filed_result import read_result
+from semidbench.submissions.recompute import Recomputed, recompute
+from semidbench.submissions.verify import select_results, verify_files
 from semidbench.tracks.files import load_track
 from tests import broken_plugins
 from tests.forged import POPULARITY, forge, forge_cases, make_results, path_of
@@ -53,8 +54,8 @@ def out(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "out"))
 
 
-def again(out: Path, name: str, store: Path) -> Again:
-    board = verify_files(TRACK, out).filed
+def again(out: Path, name: str, store: Path) -> Recomputed:
+    board = verify_files(TRACK, out).results
     (one,) = [one for one in board if one.cell.name == name]
     (found,) = recompute([one], board, TRACK, None, store, "cpu", Silent())
     return found
@@ -63,8 +64,8 @@ def again(out: Path, name: str, store: Path) -> Again:
 def test_a_run_passes_every_level(made: Path, store: Path) -> None:
     found = verify_files(TRACK, made)
     assert found.problems == ()
-    assert list(data_problems(found.filed, TRACK, None)) == []
-    for each in recompute(found.filed, found.filed, TRACK, None, store, "cpu", Silent()):
+    assert list(data_problems(found.results, TRACK, None)) == []
+    for each in recompute(found.results, found.results, TRACK, None, store, "cpu", Silent()):
         assert (each.differs, each.elsewhere, each.is_problem, each.is_undecided) == ((), (), False, False)
         assert str(each).endswith("the same when run again")
 
@@ -77,11 +78,11 @@ def test_no_plugin_is_imported_here(out: Path, store: Path, tmp_path: Path, monk
 
 def test_a_row_that_cannot_be_made_here_is_undecided(out: Path, store: Path) -> None:
     path = path_of(out / "smoke/results", RANKER, 0)
-    one, _ = read_filed(path)
+    one, _ = read_result(path)
     unknown = replace(one, cell=one.cell.model_copy(update={"name": "nobodys"}))
     (found,) = recompute([unknown], [unknown], TRACK, None, store, "cpu", Silent())
     assert found.is_undecided
-    assert str(found).startswith(f"{path}: undecided, for it cannot be run again here: ")
+    assert str(found).startswith(f"{path}: undecided: it cannot be run again here: ")
     assert "nobodys" in found.failed
 
 
@@ -91,16 +92,16 @@ def change(field: str, **values: Any) -> Callable[[dict[str, Any]], None]:
 
 def test_other_data_is_named(out: Path) -> None:
     path = forge(path_of(out / "smoke/results", NAME, 0), change("dataset", sha256="e" * 64, train_queries=7))
-    one, _ = read_filed(path)
+    one, _ = read_result(path)
     (line,) = data_problems([one], TRACK, None)
-    assert line.startswith(f"{path}: it says of its data sha256 {'e' * 64}, not ")
+    assert line.startswith(f"{path}: it records other data: sha256 {'e' * 64}, not ")
     assert "train_queries 7, not 960" in line
 
 
 def test_other_test_cases_are_named(out: Path) -> None:
     """The same number of them, and each possible."""
     path = forge_cases(path_of(out / "smoke/results", NAME, 0), "rec", head=lambda head: ~head)
-    one, _ = read_filed(path)
+    one, _ = read_result(path)
     assert list(data_problems([one], TRACK, None)) == [
         f"{path}: its rec test cases are not those of the data. Run the cell again"
     ]
@@ -114,7 +115,7 @@ def test_a_careful_forgery_is_found_by_running_it_again(out: Path, store: Path) 
     assert found.is_problem
     assert any(part.endswith("rec cases") for part in found.differs)
     assert any(part.startswith("metrics, by up to 0.") for part in found.differs)
-    assert "it was edited or does not repeat: refuse it" in str(found)
+    assert "it was edited or does not repeat. Refuse it" in str(found)
 
 
 def test_another_hash_of_the_rankings_is_found(out: Path, store: Path) -> None:
@@ -145,7 +146,7 @@ def test_other_machines_are_named_instead(out: Path, store: Path) -> None:
     found = again(out, RANKER, store)
     assert (found.is_problem, found.is_undecided) == (False, True)
     assert str(found).startswith(
-        f"{path}: undecided: run again, it differs in rankings_sha256; it was made with other processor ("
+        f"{path}: undecided: when run again, it differs in rankings_sha256. It was made with other processor ("
     )
     assert "numpy (1.0; here " in str(found)
     assert "code of semidbench-popularity" in str(found)
@@ -158,7 +159,7 @@ def test_libraries_that_a_row_does_not_use_explain_nothing(out: Path, store: Pat
     )
     found = again(out, RANKER, store)
     assert (found.differs, found.elsewhere, found.is_problem) == ((), (), True)
-    assert str(found).startswith(f"{path}: run again, it differs in libraries that its row does not use (bm25s)")
+    assert str(found).startswith(f"{path}: when run again, it differs in libraries that its row does not use (bm25s)")
     forge_cases(path, "rec", start=lambda start: start.clip(max=1))
     assert again(out, RANKER, store).is_problem
 
@@ -172,14 +173,15 @@ def test_another_machine_does_not_explain_everything(out: Path, store: Path) -> 
     path = forge(path_of(out / "smoke/results", RANKER, 0), elsewhere)
     forge_cases(path, "rec", start=lambda start: start.clip(max=1))
     assert again(out, RANKER, store).is_undecided
-    one, _ = read_filed(path)
+    one, _ = read_result(path)
     same = replace(one, cell=one.cell.model_copy(update={"seed": 1}))
     k = TRACK.evaluation.primary
     said = one.cell.metrics["rec"]["all"].recall[k]
     (found,) = recompute([one], [one, same], TRACK, None, store, "cpu", Silent())
     assert found.is_problem
-    assert f"rec R@{k}, {said:.3f} and here " in str(found)
-    assert "Refuse it: that it was made with other processor (another; here" in str(found)
+    assert f"rec R@{k} ({said:.3f}; here " in str(found)
+    assert "It was made with other processor (another; here" in str(found)
+    assert str(found).endswith("this does not explain so large a difference. Refuse it")
     groups = one.cell.metrics["rec"]
     far = groups["all"].model_copy(update={"recall": {k: said / 2}})
     apart = replace(
@@ -201,7 +203,7 @@ def test_a_cell_that_cannot_be_run_again_costs_no_other(
 ) -> None:
     monkeypatch.setenv("SEMIDBENCH_IDS", str(tmp_path / "ids"))
     path = forge(path_of(out / "smoke/results", old, 0), lambda raw: raw.update(name=new))
-    board = verify_files(TRACK, out).filed
+    board = verify_files(TRACK, out).results
     found = {one.path: one for one in recompute(board, board, TRACK, None, store, "cpu", Silent())}
     assert len(found) == 2
     failed = found.pop(path)
@@ -231,20 +233,20 @@ def test_undecided_cells_are_counted_and_the_exit_code_is_1(
 
 def test_rows_and_seeds_can_be_chosen(made: Path) -> None:
     found = verify_files(TRACK, made)
-    other = replace(found, filed=found.filed[:1])
-    none = replace(found, filed=())
+    other = replace(found, results=found.results[:1])
+    none = replace(found, results=())
 
     def names(*asked: Any) -> list[list[str]]:
-        return [[one.cell.name for one in some] for some in chosen(*asked)]
+        return [[one.cell.name for one in some] for some in select_results(*asked)]
 
     assert names([found], [], []) == [[RANKER, NAME]]
     assert names([found], [RANKER], [0]) == [[RANKER]]
     assert names([other, none, found], [NAME], []) == [[], [], [NAME]]
     assert names([none], [NAME], []) == [[]]
-    with pytest.raises(UserError, match="no result of seed 3 in smoke, smoke: name one that is there"):
-        chosen([other, found], [], [3])
+    with pytest.raises(UserError, match="no result of seed 3 in smoke, smoke: name a seed that is there"):
+        select_results([other, found], [], [3])
     with pytest.raises(UserError, match="unknown row '-/-/rando'"):
-        chosen([other, found], ["-/-/rando"], [])
+        select_results([other, found], ["-/-/rando"], [])
 
 
 def test_a_track_without_the_row_is_not_in_its_way(out: Path, store: Path) -> None:
@@ -265,6 +267,6 @@ def test_the_command_tells_each_level(out: Path, store: Path) -> None:
     assert "the same when run again" in ran.stdout
     forge(path_of(out / "smoke/results", RANKER, 0), lambda raw: raw.update(rankings_sha256="0" * 64))
     ran = CliRunner().invoke(app, [*ask, "--recompute", "--scheme", RANKER, "--cache", str(store), "--device", "cpu"])
-    assert "refuse it" in ran.stdout
+    assert "Refuse it" in ran.stdout
     assert str(ran.exception) == f"1 problem in {out}"
     assert "give that too" in str(CliRunner().invoke(app, [*ask, "--seed", "0"]).exception)

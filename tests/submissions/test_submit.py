@@ -21,7 +21,7 @@ from tests.forged import CONTENT, POPULARITY, RANDOM, ROWS, SEEDS, TRACK, forge,
 
 @pytest.fixture(autouse=True)
 def _data_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submitting, "data_problems", lambda filed, track, data: [])
+    monkeypatch.setattr(submitting, "data_problems", lambda results, track, data: [])
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def refused(run: Path, board: Path, message: str, **options: bool) -> None:
 
 def test_another_result_of_the_same_cell_is_refused(run: Path, board: Path, tmp_path: Path) -> None:
     submit(run, board)
-    refused(other_run(tmp_path, CONTENT), board, "is there with another result of .* seed 0. Give --replace")
+    refused(other_run(tmp_path, CONTENT), board, " is another result of .* seed 0. Give --replace")
 
 
 def test_a_row_is_replaced_whole(run: Path, board: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_whatever_verify_refuses_is_refused(run: Path, board: Path) -> None:
 
 def test_data_that_is_at_hand_is_looked_at(run: Path, board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submitting, "data_problems", data_problems)
-    refused(run, board, "it says of its data sha256 dddd")
+    refused(run, board, "it records other data: sha256 dddd")
 
 
 def test_an_error_in_the_scoring_is_refused(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_a_row_of_imported_ids_says_which_file_to_publish(
     assert ran.stdout.count(f"publish {tmp_path / 'ids' / 'mine.111111111111.parquet'}, the IDs of {name},") == 1
     assert ran.stdout.count("publish") == 1
     forge(path_of(run / "results", name, 0), lambda raw: raw.update(id_table_sha256="2" * 64))
-    refused(run, board, "it ran with other IDs .* that its name says")
+    refused(run, board, "its IDs have sha256 222222.*, and its name says 111111")
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 7])
@@ -228,7 +228,7 @@ def test_the_destination_is_named_by_the_track_alone(run: Path, board: Path, tmp
     with pytest.raises(UserError, match=r"unknown track '\.\.demo'"):
         submit(strange, board)
     moved = strange.rename(tmp_path / "run" / "smoke")
-    refused(moved, board, "it is of track demo version 2, and this one is smoke")
+    refused(moved, board, "its track is demo version 2, not smoke")
     assert not board.exists()
 
 

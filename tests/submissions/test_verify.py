@@ -72,7 +72,7 @@ def problems(out: Path) -> tuple[str, ...]:
 def test_a_board_that_is_right_has_no_problems(made: Path) -> None:
     found = verify_files(TRACK, made)
     assert found.problems == ()
-    assert (len(found.filed), found.rows) == (len(ROWS) * SEEDS, len(ROWS))
+    assert (len(found.results), found.rows) == (len(ROWS) * SEEDS, len(ROWS))
 
 
 def put(*keys: Any, value: Any) -> Change:
@@ -95,16 +95,16 @@ def keep_first(field: str) -> Change:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        (CONTENT, put("track", "version", value=99), "it is of track demo version 99"),
-        (CONTENT, put("track", "name", value="smoke"), "it is of track smoke version"),
-        (CONTENT, put("track", "protocol_sha256", value="0" * 64), "made with other protocol numbers than demo"),
+        (CONTENT, put("track", "version", value=99), "its track is demo version 99, not demo version 2"),
+        (CONTENT, put("track", "name", value="smoke"), "its track is smoke version"),
+        (CONTENT, put("track", "protocol_sha256", value="0" * 64), "its protocol numbers are not those of demo"),
         (CONTENT, put("split", value="development"), "it is of the development split"),
         (CONTENT, put("environment", "threads", value=7), "it ran with 7 threads, not the track's 1"),
-        (CONTENT, put("seed", value=99), "has seed 99 beyond the 0 to 4"),
+        (CONTENT, put("seed", value=99), "has seed 99; track demo asks for seeds 0 to 4 only"),
         (CONTENT, put("seed", value=99), "lacks seed 2;"),
-        (CONTENT, put("name", value="content/rq-kmeans/shared[]"), "its name is written 'content/rq-kmeans/shared'"),
-        (CONTENT, put("name", value="content//shared"), "its name is none of a scheme: cannot read ''"),
-        (POPULARITY, put("name", value="Popularity"), "its name is none of a ranker: cannot read 'Popularity'"),
+        (CONTENT, put("name", value="content/rq-kmeans/shared[]"), "must be written 'content/rq-kmeans/shared'"),
+        (CONTENT, put("name", value="content//shared"), "its name is not the name of a scheme: cannot read ''"),
+        (POPULARITY, put("name", value="Popularity"), "its name is not the name of a ranker: cannot read 'Popularity'"),
         (CONTENT, put("options", "quantizer", "beam", value=6), "ran with other options than its seed 0"),
         (CONTENT, put("options", "quantizer", "beam", value=5.0), "{'beam': 5.0} and {'beam': 5}"),
         (CONTENT, put("options", "ranker", value={}), "records the options of embedder, layout, quantizer, ranker"),
@@ -118,27 +118,27 @@ def keep_first(field: str) -> Change:
         (CONTENT, put("dataset", "test_users", value=7), "rec: it has 40 test cases, and the data has 7"),
         (CONTENT, put("dataset", "items", value=50), "search: a case is of item 59, and there are 50"),
         (CONTENT, put("dataset", "users", value=30), "rec: a case is of user 39, and there are 30"),
-        (CONTENT, put("ids", "rec", "possible", value=9), "ids.rec.possible is 9, and 1024 follows"),
+        (CONTENT, put("ids", "rec", "possible", value=9), "ids.rec.possible is 9, and its other fields give 1024"),
         (CONTENT, put("ids", "rec", "load", value=0.5), "ids.rec.load is 0.5"),
         (CONTENT, put("ids", "rec", "mean_items", value=1.5), "ids.rec.mean_items is 1.5"),
         (CONTENT, put("ids", "rec", "tokens", value=10**30), "ids.rec.tokens is"),
         (CONTENT, put("ids", "rec", "levels", value=[]), "ids.rec has 0 levels"),
-        (CONTENT, put("ids", "rec", "levels", 0, "used", value=33), "ids.rec.levels.0 says 33 codes used of 32"),
-        (CONTENT, put("ids", "rec", "levels", 0, "perplexity", value=31.9), "ids.rec.levels.0 says"),
+        (CONTENT, put("ids", "rec", "levels", 0, "used", value=33), "ids.rec.levels.0 cannot be: 33 codes used of 32"),
+        (CONTENT, put("ids", "rec", "levels", 0, "perplexity", value=31.9), "ids.rec.levels.0 cannot be: "),
         (CONTENT, put("ids", "rec", "max_items", value=60), "of up to 60 items"),
         (CONTENT, put("ids", "rec", "colliding", value=1.0), "ids.rec.colliding is 1.0"),
         (CONTENT, put("ids", "rec", "max_items", value=1), "of up to 1 items"),
-        (CONTENT, put("distributions", value=[]), "it names nothing as the code that made it"),
-        (CONTENT, keep_first("distributions"), "it names semidbench as the code that made it"),
-        (POPULARITY, put("distributions", 0, "name", value="semidbench-y"), "it names semidbench-x, semidbench-y as"),
-        (POPULARITY, put("distributions", 0, "name", value="semidbench-x"), "it names semidbench-x twice as"),
-        (CONTENT, put("environment", "machines", value=[]), "it names no machine"),
+        (CONTENT, put("distributions", value=[]), "it records nothing as its code"),
+        (CONTENT, keep_first("distributions"), "it records semidbench as its code"),
+        (POPULARITY, put("distributions", 0, "name", value="semidbench-y"), "it records semidbench-x, semidbench-y as"),
+        (POPULARITY, put("distributions", 0, "name", value="semidbench-x"), "it records semidbench-x twice as"),
+        (CONTENT, put("environment", "machines", value=[]), "it records no machine"),
         (CONTENT, put("environment", "libraries", value={"scipy": "1"}), "its libraries lack numpy"),
         (CONTENT, put("timings", value={}), "its timings are of nothing; the stages of a scheme are decoder, embedder"),
         (POPULARITY, put("timings", "layout", value=1.0), "its timings are of layout, ranker; the stages of a ranker"),
         (CONTENT, put("peak_memory_mib", value=0.0), "its peak memory is 0"),
         (CONTENT, put("environment", "device", value="abacus"), "its device is 'abacus'"),
-        (CONTENT, put("environment", "gpus", value=2), "it names 2 graphics cards for a scheme on cpu; 1 at most"),
+        (CONTENT, put("environment", "gpus", value=2), "it records 2 graphics cards; a scheme on cpu has at most 1"),
     ],
 )  # fmt: skip
 def test_a_forged_result_is_named(out: Path, results: Path, name: str, change: Change, message: str) -> None:
@@ -210,14 +210,14 @@ def test_a_row_under_two_names_is_named(out: Path, results: Path, recorded: Any)
     options = made_cell(CONTENT, 0)[0].options | {"quantizer": {"beam": recorded}}
     for seed in range(SEEDS):
         write_cell(results, *made_cell("content/rq-kmeans[beam=5]/shared", seed, options=options))
-    (line,) = (line for line in problems(out) if "again" in line)
-    assert "'content/rq-kmeans[beam=5]/shared' is the row" in line or f"{CONTENT!r} is the row" in line
+    (line,) = (line for line in problems(out) if "repeats the row" in line)
+    assert f"'content/rq-kmeans[beam=5]/shared' repeats the row {CONTENT!r}" in line
 
 
 def test_a_seed_that_is_a_copy_is_named(out: Path, results: Path) -> None:
     copied = made_cell(CONTENT, 0)[0].rankings_sha256
     path = forge(path_of(results, CONTENT, 4), put("rankings_sha256", value=copied))
-    assert any(f"{path}: seeds 0 and 4 of {CONTENT!r} have the very same rankings" in line for line in problems(out))
+    assert any(f"{path}: seeds 0 and 4 of {CONTENT!r} have exactly the same rankings" in line for line in problems(out))
 
 
 def copy_result(results: Path, source: tuple[str, int], name: str, seed: int, **changes: Any) -> Path:
@@ -233,7 +233,7 @@ def copy_result(results: Path, source: tuple[str, int], name: str, seed: int, **
 def test_a_seed_whose_placements_are_a_copy_is_named(out: Path, results: Path) -> None:
     path = copy_result(results, (CONTENT, 0), CONTENT, 4)
     assert any(
-        line == f"{path}: seeds 0 and 4 of {CONTENT!r} have the very same placements: one is a copy. Run both again"
+        line == f"{path}: seeds 0 and 4 of {CONTENT!r} have exactly the same placements: one is a copy. Run both again"
         for line in problems(out)
     )
 
@@ -252,7 +252,7 @@ def test_a_copy_in_other_bytes_is_named(out: Path, results: Path, change: Callab
     data = parquet.read_bytes()
     assert data != path_of(results, CONTENT, 0).with_suffix(".parquet").read_bytes()
     forge(path, put("placements_sha256", value=hashlib.sha256(data).hexdigest()))
-    assert f"{path}: seeds 0 and 4 of {CONTENT!r} have the very same placements: one is a copy. Run both again" in (
+    assert f"{path}: seeds 0 and 4 of {CONTENT!r} have exactly the same placements: one is a copy. Run both again" in (
         problems(out)
     )
 
@@ -261,7 +261,7 @@ def test_a_copy_in_other_bytes_is_named(out: Path, results: Path, change: Callab
 def test_a_row_that_is_a_copy_is_named(out: Path, results: Path, seed: int) -> None:
     path = copy_result(results, (CONTENT, 0), SEARCH, seed)
     assert any(
-        f"{path}: {SEARCH!r} seed {seed} has the very same placements as {CONTENT!r} seed 0" in line
+        f"{path}: {SEARCH!r} seed {seed} has exactly the same placements as {CONTENT!r} seed 0" in line
         for line in problems(out)
     )
 
@@ -270,14 +270,14 @@ def test_rankers_are_not_each_others_copies(out: Path, results: Path) -> None:
     for seed in range(SEEDS):
         cell, cases = made_cell(POPULARITY, seed)
         write_cell(results, cell.model_copy(update={"name": "bm25"}), cases)
-    assert sum("has the very same rankings as 'bm25' seed" in line for line in problems(out)) == SEEDS
+    assert sum("has exactly the same rankings as 'bm25' seed" in line for line in problems(out)) == SEEDS
 
 
 def test_a_ranker_without_randomness_is_the_same_for_each_seed(out: Path, results: Path) -> None:
     for seed in range(SEEDS):
         cell, cases = made_cell(POPULARITY, 0)
         write_cell(results, cell.model_copy(update={"seed": seed}), cases)
-    assert not any("very same" in line for line in problems(out))
+    assert not any("exactly the same" in line for line in problems(out))
 
 
 def test_schemes_that_come_to_the_same_ids_may_be_alike(out: Path, results: Path) -> None:
@@ -285,9 +285,9 @@ def test_schemes_that_come_to_the_same_ids_may_be_alike(out: Path, results: Path
     taken = read_cell(path_of(results, CONTENT, 0))
     same = {part: getattr(taken, part) for part in ("ids", "id_table_sha256", "rankings_sha256")}
     copy_result(results, (CONTENT, 0), SEARCH, 0, **same)
-    assert not any("very same" in line for line in problems(out))
+    assert not any("exactly the same" in line for line in problems(out))
     copy_result(results, (CONTENT, 0), SEARCH, 0, **same | {"id_table_sha256": "2" * 64})
-    assert any("very same rankings" in line for line in problems(out))
+    assert any("exactly the same rankings" in line for line in problems(out))
 
 
 def test_a_linked_folder_is_refused(out: Path, tmp_path: Path) -> None:
@@ -469,4 +469,4 @@ def test_the_command_lists_problems_and_exits_with_2(out: Path, results: Path) -
     assert "problems in" in str(ran.exception)
     lines = ran.stdout.splitlines()
     assert any("lacks seed 3" in line for line in lines)
-    assert any("it says of its data sha256 dddd" in line for line in lines)
+    assert any("it records other data: sha256 dddd" in line for line in lines)
