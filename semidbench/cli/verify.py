@@ -55,11 +55,11 @@ def verify(
 ) -> None:
     """Check that runs can have written the results.
 
-    And that the tables are what the results give. Every problem is a line; exit code 2.
+    And that the tables and the page are what the results give. Every problem is a line; exit code 2.
 
     Exit code 1: nothing is wrong, but --recompute leaves cells undecided, which ran elsewhere or do not run here.
 
-    The files alone show edits, other protocol versions, missing seeds, repeated rows and false p-values. The data shows
+    The files alone show edits, other protocol versions, missing seeds, repeated rows and stale tables. The data shows
     other test cases. --recompute shows the rest: docs/results.md says what each check can find.
 
     \b
@@ -67,7 +67,7 @@ def verify(
     semidbench verify --track ml-small --data DIR
     semidbench verify --track demo --recompute --scheme content/rq-kmeans/shared --seed 0
     """
-    from semidbench.submissions.verify import select_results, tracks_of
+    from semidbench.submissions.verify import page_problems, select_results, tracks_of
 
     if (scheme or seed) and not recompute:
         raise UserError("--scheme and --seed choose what --recompute runs: give that too, or leave them out")
@@ -75,7 +75,9 @@ def verify(
     _print(problems)
     with cause_shown(traceback):
         boards = [_checked(each, out, data) for each in tracks]
-        count, undecided = len(problems), 0
+        of_page = page_problems(boards, out)
+        _print(of_page)
+        count, undecided = len(problems) + len(of_page), 0
         selected = select_results(boards, scheme or [], seed or []) if recompute else [[] for _ in boards]
         for board, results in zip(boards, selected, strict=True):
             wrong, unclear = _recompute(results, board, data, cache, device) if results else (0, 0)

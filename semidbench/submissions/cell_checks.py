@@ -22,20 +22,18 @@ from semidbench.methods.scheme import Method, by_place, parse_method, parse_sche
 from semidbench.results.cases import Cases
 from semidbench.results.cell_result import CellResult, protocol_sha256
 from semidbench.submissions.provenance_checks import provenance_problems
-from semidbench.submissions.score_checks import score_problems
 from semidbench.tracks.track import Track
 
 
 def cell_problems(cell: CellResult, cases: Mapping[Task, Cases], track: Track) -> list[str]:
-    """All that is wrong with a result, one sentence each; its metrics are counted where nothing else is."""
-    problems = [
+    """All that is wrong with a result, one sentence each."""
+    return [
         *_protocol_problems(cell, track),
         *provenance_problems(cell),
         *_name_problems(cell, track),
         *_id_problems(cell),
         *(f"{task}: {problem}" for task in TASKS for problem in _placement_problems(cell, task, cases[task], track)),
     ]
-    return problems or list(score_problems(cell, cases))
 
 
 def _protocol_problems(cell: CellResult, track: Track) -> Iterator[str]:

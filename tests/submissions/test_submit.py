@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from semidbench.cli.app import app
 from semidbench.errors import UserError
-from semidbench.results import cell_metrics as scoring
+from semidbench.leaderboards.build import build, write
+from semidbench.results import cell_metrics
 from semidbench.results.files import write_cell
 from semidbench.submissions import submit as submitting
 from semidbench.submissions.data_checks import data_problems
@@ -57,8 +58,10 @@ def test_a_run_is_copied_byte_for_byte(run: Path, board: Path, inside: str) -> N
     assert content(board / "demo") == {name: data for name, data in content(run).items() if name.startswith("results/")}
     assert len(done.written) == 2 * SEEDS
     assert done.kept == done.removed == ()
-    (line,) = verify_files(TRACK, board).problems
-    assert "leaderboard.json is not there" in line  # which `leaderboard build` mends
+    lines = verify_files(TRACK, board).problems
+    assert all(" is missing. " in line and "semidbench leaderboard build" in line for line in lines)
+    write(build(board))
+    assert verify_files(TRACK, board).problems == ()
 
 
 def test_a_second_time_writes_nothing(run: Path, board: Path) -> None:
@@ -151,12 +154,14 @@ def test_data_that_is_at_hand_is_looked_at(run: Path, board: Path, monkeypatch: 
     refused(run, board, "it records other data: sha256 dddd")
 
 
-def test_an_error_in_the_scoring_is_refused(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It writes and reads by the same wrong formula, so that only counting shows it."""
-    right = scoring.recall_at
-    monkeypatch.setattr(scoring, "recall_at", lambda *args: right(*args[:-1], args[-1] - 1))
-    make_results(tmp_path / "wrong" / "demo" / "results", (CONTENT,))
-    refused(tmp_path / "wrong" / "demo", board, "and counting gives")
+def test_metrics_that_do_not_follow_from_the_placements_are_refused(
+    board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = cell_metrics.recall_at
+    with monkeypatch.context() as patch:
+        patch.setattr(cell_metrics, "recall_at", lambda *args: right(*args[:-1], args[-1] - 1))
+        make_results(tmp_path / "wrong" / "demo" / "results", (CONTENT,))
+    refused(tmp_path / "wrong" / "demo", board, "the metrics in the JSON for search, all, do not follow")
 
 
 def test_what_was_wrong_before_does_not_stop_a_row(run: Path, board: Path) -> None:

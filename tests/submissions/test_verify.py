@@ -13,19 +13,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-from scipy.special import stdtr
 from typer.testing import CliRunner
 
 from semidbench.cli.app import app
 from semidbench.errors import UserError
 from semidbench.leaderboards.board import leaderboard
+from semidbench.leaderboards.build import build, write
+from semidbench.leaderboards.claims.compare import write_comparison
 from semidbench.leaderboards.tables import write_tables
-from semidbench.results import cell_metrics as scoring
+from semidbench.results import cell_metrics
+from semidbench.results.cell_result import TrackStamp, protocol_sha256
 from semidbench.results.files import read_cases, read_cell, write_cell
-from semidbench.submissions.pair_checks import MAX_BYTES, two_sided_p
-from semidbench.submissions.verify import tracks_of, verify_files
+from semidbench.store.json_text import json_text
+from semidbench.submissions.verify import page_problems, tracks_of, verify_files
+from semidbench.tracks.files import load_track
 from tests.forged import (
     CONTENT,
     POPULARITY,
@@ -43,13 +44,17 @@ from tests.forged import (
 )
 
 Change = Callable[[dict[str, Any]], None]
+SMOKE = load_track("smoke")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run and `submit` leave: results and tables, and no page."""
     out = tmp_path_factory.mktemp("boards")
     make_results(out / TRACK.name / "results")
-    write_tables(leaderboard(TRACK, out), out)
+    board = leaderboard(TRACK, out)
+    write_tables(board, out)
+    write_comparison(board, out)
     return out
 
 
@@ -312,137 +317,228 @@ def edit_column(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str,
     return edit
 
 
-@example(t=30.0, freedom=1000)  # where p is far below the rounding of 1
-@given(t=st.floats(1e-6, 60), freedom=st.integers(1, 800_000))
-def test_p_by_two_functions(t: float, freedom: int) -> None:
-    assert float(two_sided_p(t, freedom)) == pytest.approx(2 * stdtr(freedom, -t), rel=1e-9)
-
-
 @pytest.mark.parametrize("name", ["ndcg_at", "id_recall_at", "recall_at"])
-def test_an_error_in_the_scoring_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """It writes and reads by the same wrong formula, so that only counting shows it."""
-    right = getattr(scoring, name)
-    monkeypatch.setattr(scoring, name, lambda *args: right(*args[:-1], args[-1] - 1))
-    make_results(tmp_path / TRACK.name / "results", (CONTENT,))
-    said = [line for line in problems(tmp_path) if "and counting gives" in line]
-    assert len(said) == SEEDS * 2
-    assert all(f"{name.removesuffix('_at')}@" in line for line in said)
+def test_metrics_that_do_not_follow_from_the_placements_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """By a wrong formula in whatever wrote them; hashes and all else fit."""
+    right = getattr(cell_metrics, name)
+    with monkeypatch.context() as patch:
+        patch.setattr(cell_metrics, name, lambda *args: right(*args[:-1], args[-1] - 1))
+        make_results(tmp_path / TRACK.name / "results", (CONTENT,))
+    named = [line for line in problems(tmp_path) if "the metrics in the JSON for search, all, do not follow" in line]
+    assert len(named) == SEEDS
 
 
-def test_an_error_in_the_means_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = scoring.kinds
-    monkeypatch.setattr(scoring, "kinds", lambda units, head: right(units, ~head))
-    make_results(tmp_path / TRACK.name / "results", (CONTENT,))
-    assert sum("search, head: " in line for line in problems(tmp_path)) == SEEDS
+def test_a_metric_that_was_edited_is_named(out: Path, results: Path) -> None:
+    """By more than rounding; its hash fits again."""
+
+    def better(raw: dict[str, Any]) -> None:
+        raw["metrics"]["rec"]["torso"]["recall"]["30"] += 1e-8
+
+    path = forge(path_of(results, CONTENT, 2), better)
+    assert any(
+        f"{path.with_suffix('.parquet')}: the metrics in the JSON for rec, torso, do not follow" in line
+        for line in problems(out)
+    )
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (edit_pairs("corrected_p", lambda p: p * (1 - 1e-7)), "rec, torso: the corrected p of"),
-        (edit_pairs("corrected_p", lambda p: None), "rec, torso: the corrected p of"),
-        (edit_pairs("difference", lambda d: d + 1e-8), "rec, torso: the difference of"),
-        (edit_pairs("significant", lambda yes: not yes), "rec, torso: `significant` of"),
-        (edit_pairs("seeds_ahead", lambda n: n + SEEDS), "rec, torso: `seeds_ahead` of"),
-        (edit_pairs("common_seeds", lambda n: n - 1), "rec, torso: `common_seeds` of"),
-        (edit_pairs("holds", lambda yes: not yes), "rec, torso: `holds` of"),
-        (edit_column("critical_t", lambda t: t * (1 + 1e-5)), "rec, torso: `critical_t` "),
-        (edit_column("critical_t", lambda t: None), "rec, torso: `critical_t` is None for 3 tests"),
-        (edit_column("critical_t", lambda t: -t), "rec, torso: `critical_t` is -"),
-        (edit_column("critical_t", lambda t: 0), "rec, torso: `critical_t` is 0 for 3 tests"),
-        (edit_column("critical_t", str), "rec, torso: `critical_t` is '"),
-        (edit_column("critical_t", lambda t: [t]), "rec, torso: `critical_t` is ["),
-        (edit_column("critical_t", lambda t: 10**400), "rec, torso: `critical_t` is 1000"),
-        (edit_column("critical_t", lambda t: 1e400), "is no leaderboard: ValueError Infinity where a number belongs"),
-        (edit_column("m", lambda m: m - 1), "rec, torso: m is 2, and there are n = "),
-        (edit_column("m", str), "rec, torso: m is '3', and there are n = "),
-        (edit_column("m", lambda m: 10**400), "rec, torso: m is 1000"),
-        (edit_column("n", lambda n: n + 1), "rec, torso: n is "),
-        (edit_pairs("difference", lambda d: 10**400), "is no leaderboard: OverflowError"),
-        (edit_pairs("difference", str), "is no leaderboard: TypeError difference is '"),
-        (edit_pairs("corrected_p", lambda p: True), "is no leaderboard: TypeError corrected_p is True"),
-        (edit_pairs("holds", int), "is no leaderboard: TypeError holds is "),
-        (
-            lambda board: board["columns"].insert(0, board["columns"][0] | {"m": 9}),
-            "ValueError a column is there twice",
-        ),
-        (
-            lambda board: board["columns"].append({"task": "x", "group": "all"}),
-            "ValueError a column is there twice, or",
-        ),
-        (lambda board: board["rows"].append(board["rows"][0]), "ValueError a row, or the number of one, is there"),
-        (lambda board: board["rows"].append(board["rows"][0] | {"number": 9}), "ValueError a row, or the number"),
-        (edit_pairs("a", lambda a: a % 3 + 1), "rec, torso: its pairs are not those of the 3 rows"),
-        (lambda board: board["rows"].pop(), "is no leaderboard: KeyError"),
-        (lambda board: board["columns"][0]["pairs"]["a"].pop(), "is no leaderboard: ValueError"),
-        (lambda board: board["columns"].pop(), "is no leaderboard: KeyError"),
-        (lambda board: board.clear(), "is no leaderboard: KeyError"),
-    ],
-)
-def test_false_tests_are_named(out: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
-    path = out / TRACK.name / "leaderboard.json"
-    board = json.loads(path.read_text())
+def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Edit a leaderboard.json and write it in the form in which semidbench does."""
+    board = json.loads(path.read_text("utf-8"))
     change(board)
-    path.write_text(json.dumps(board))
-    found = problems(out)
-    assert len(found) == 1
-    assert message in found[0]
-    assert "leaderboard build" in found[0]
+    path.write_text(json_text(board), "utf-8")
 
 
-def test_a_false_test_does_not_hide_others(out: Path) -> None:
-    path = out / TRACK.name / "leaderboard.json"
-    board = json.loads(path.read_text())
-    edit_column("critical_t", lambda t: 10**400)(board)
-    board["columns"][0]["m"] = 99
-    path.write_text(json.dumps(board))
-    found = problems(out)
-    assert len(found) == 2
-    assert "search, all: m is 99" in found[0]
+def named(path: Path, state: str) -> str:
+    """The line about a built file."""
+    out = path.parent if path.name == "index.html" else path.parents[1]
+    build_it = (
+        f"`semidbench leaderboard build --out {out}` makes it from the results: run that, and commit what it writes"
+    )
+    return f"{path} is {state}. {'Delete it. ' if state == 'not a file' else ''}{build_it}"
+
+
+def test_the_form_itself_is_no_problem(out: Path) -> None:
+    rewrite(out / TRACK.name / "leaderboard.json", lambda board: None)
+    assert problems(out) == ()
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    "change",
     [
-        (os.mkfifo, "is a link or no file"),
-        (lambda path: path.mkdir(), "is a link or no file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is a link or no file"),
-        (lambda path: path.write_bytes(b" " * (MAX_BYTES + 1)), "and at most 25,165,824 are read"),
+        edit_pairs("corrected_p", lambda p: p * (1 - 1e-7)),
+        edit_pairs("corrected_p", lambda p: None),
+        edit_pairs("difference", lambda d: d + 1e-8),
+        edit_pairs("significant", lambda yes: not yes),
+        edit_pairs("seeds_ahead", lambda n: n + SEEDS),
+        edit_pairs("common_seeds", lambda n: n - 1),
+        edit_pairs("holds", lambda yes: not yes),
+        edit_column("critical_t", lambda t: t * (1 + 1e-5)),
+        edit_column("critical_t", lambda t: None),
+        edit_column("critical_t", lambda t: -t),
+        edit_column("critical_t", lambda t: 0),
+        edit_column("critical_t", str),
+        edit_column("critical_t", lambda t: [t]),
+        edit_column("critical_t", lambda t: 10**400),
+        edit_column("smallest_detectable_difference", lambda d: d + 1e-8),
+        edit_column("m", lambda m: m - 1),
+        edit_column("m", str),
+        edit_column("m", lambda m: 10**400),
+        edit_column("n", lambda n: n + 1),
+        edit_pairs("difference", lambda d: 10**400),
+        edit_pairs("difference", str),
+        edit_pairs("corrected_p", lambda p: True),
+        edit_pairs("holds", int),
+        lambda board: board["rows"][0]["metrics"][0].update(mean=0.5),
+        lambda board: board["columns"].insert(0, board["columns"][0] | {"m": 9}),
+        lambda board: board["columns"].append({"task": "x", "group": "all"}),
+        lambda board: board["rows"].append(board["rows"][0]),
+        lambda board: board["rows"].append(board["rows"][0] | {"number": 9}),
+        edit_pairs("a", lambda a: a % 3 + 1),
+        lambda board: board["rows"].pop(),
+        lambda board: board["columns"][0]["pairs"]["a"].pop(),
+        lambda board: board["columns"].pop(),
+        lambda board: board.clear(),
     ],
 )
-def test_a_leaderboard_that_would_hang_is_not_read(out: Path, make: Callable[[Path], object], message: str) -> None:
+def test_a_false_leaderboard_is_named(out: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = out / TRACK.name / "leaderboard.json"
+    rewrite(path, change)
+    assert problems(out) == (named(path, "stale"),)
+
+
+def test_each_false_file_is_named(out: Path) -> None:
+    paths = sorted(path for path in (out / TRACK.name).iterdir() if path.is_file())
+    assert len(paths) == 6
+    for path in paths:
+        path.write_text(path.read_text("utf-8").replace("0", "1", 1), "utf-8")
+    assert problems(out) == tuple(named(path, "stale") for path in paths)
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**40)  # more than there is memory
+
+
+HARM: tuple[tuple[Callable[[Path], object], str], ...] = (
+    (os.mkfifo, "not a file"),
+    (lambda path: path.mkdir(), "not a file"),
+    (lambda path: path.symlink_to("/dev/zero"), "a link"),
+    (lambda path: path.symlink_to(path.parent / "results"), "a link"),
+    (sparse, "stale"),
+    (lambda path: None, "missing"),
+)
+
+
+@pytest.mark.parametrize(("make", "state"), HARM)
+def test_a_leaderboard_that_would_hang_is_not_read(out: Path, make: Callable[[Path], object], state: str) -> None:
     path = out / TRACK.name / "leaderboard.json"
     path.unlink()
     make(path)
-    (line,) = problems(out)
-    assert line.startswith(f"{path} ")
-    assert message in line
-    assert line.endswith("Run `semidbench leaderboard build` and commit what it writes")
+    assert problems(out) == (named(path, state),)
 
 
-def test_a_leaderboard_says_each_thing_once(out: Path) -> None:
+def test_no_table_that_would_hang_is_read(out: Path) -> None:
+    paths = sorted(path for path in (out / TRACK.name).iterdir() if path.is_file())
+    for path, (make, _) in zip(paths, HARM, strict=True):
+        path.unlink()
+        make(path)
+    assert problems(out) == tuple(named(path, state) for path, (_, state) in zip(paths, HARM, strict=True))
+
+
+def test_a_link_to_the_right_content_is_named(out: Path, tmp_path: Path) -> None:
+    path = out / TRACK.name / "leaderboard.json"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert problems(out) == (named(path, "a link"),)
+
+
+def test_a_leaderboard_has_each_key_once(out: Path) -> None:
     path = out / TRACK.name / "leaderboard.json"
     path.write_text(path.read_text().replace('"m": 3', '"m": 99, "m": 3', 1))
-    (line,) = problems(out)
-    assert "a key is there twice" in line
+    assert problems(out) == (named(path, "stale"),)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"[" * 10**5, b"[]", b"3", b'{"rows": 1}', b"\xff"])
-def test_a_leaderboard_that_is_none_is_one_line(out: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"[" * 10**5, b"[]", b"3", b'{"rows": 1}', b"\xff", b'{"m": Infinity}', b"1" * 10**6]
+)
+def test_a_leaderboard_that_is_none_is_one_line(out: Path, content: bytes) -> None:
     path = out / TRACK.name / "leaderboard.json"
-    path.unlink()
-    if content is not None:
-        path.write_bytes(content)
-    (line,) = problems(out)
-    assert line.startswith(str(path))
+    path.write_bytes(content)
+    assert problems(out) == (named(path, "stale"),)
 
 
 def test_a_board_that_is_not_built_yet_is_stale(out: Path, results: Path) -> None:
     for seed in range(SEEDS):
         write_cell(results, *made_cell("-/-/atomic", seed, options={"layout": {}}))
-    found = problems(out)
-    assert found
-    assert all("its pairs are not those of the 4 rows that have results (-/-/atomic)" in line for line in found)
+    assert {f"leaderboard.{suffix}" for suffix in ("csv", "json", "md", "tex")} <= {
+        Path(line.partition(" is stale. ")[0]).name for line in problems(out)
+    }
+
+
+def test_tables_are_compared_once_the_results_are_right(out: Path, results: Path) -> None:
+    (out / TRACK.name / "leaderboard.json").unlink()
+    path_of(results, SEARCH, 3).unlink()
+    assert not any("leaderboard.json" in line for line in problems(out))
+
+
+def of_page(out: Path, *names: str) -> list[str]:
+    return page_problems([verify_files(track, out) for track in tracks_of(out, names)[0]], out)
+
+
+def edit_text(path: Path) -> None:
+    path.write_text(path.read_text("utf-8").replace("demo", "dem0", 1), "utf-8")
+
+
+@pytest.fixture
+def pages(out: Path) -> Path:
+    """Two tracks, whose page lists them in an order of its own."""
+    for name in ROWS:
+        cell, cases = made_cell(name, 0)
+        stamp = TrackStamp(name=SMOKE.name, version=SMOKE.version, protocol_sha256=protocol_sha256(SMOKE))
+        write_cell(out / "smoke" / "results", cell.model_copy(update={"track": stamp}), cases)
+    write(build(out))
+    return out
+
+
+def test_a_page_is_what_the_results_of_all_tracks_give(pages: Path) -> None:
+    assert of_page(pages) == of_page(pages, "smoke", "demo") == []
+    edit_text(pages / "index.html")
+    assert of_page(pages) == of_page(pages, "smoke", "demo") == [named(pages / "index.html", "stale")]
+
+
+def test_a_page_is_checked_with_all_of_its_tracks_only(pages: Path) -> None:
+    """It cannot be made from some of them, or from wrong results, which are reported."""
+    edit_text(pages / "index.html")
+    assert of_page(pages, "demo") == []
+    path_of(pages / "demo" / "results", SEARCH, 3).unlink()
+    assert of_page(pages) == []
+    assert any("lacks seed 3" in line for line in problems(pages))
+
+
+def test_a_page_that_is_not_there_is_no_problem_and_one_that_would_hang_is_not_read(out: Path) -> None:
+    """`semidbench run` writes none; `leaderboard build --check` finds that it is missing."""
+    assert of_page(out) == []
+    page = out / "index.html"
+    page.symlink_to("/dev/zero")
+    assert of_page(out) == [named(page, "a link")]
+    page.unlink()
+    os.mkfifo(page)
+    assert of_page(out) == [named(page, "not a file")]
+    page.unlink()
+    sparse(page)
+    assert of_page(out) == [named(page, "stale")]
+
+
+def test_the_command_names_a_stale_page(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semidbench.submissions.data_checks.data_problems", lambda results, track, data: [])
+    write(build(out))
+    assert CliRunner().invoke(app, ["verify", "--out", str(out)]).exit_code == 0
+    edit_text(out / "index.html")
+    ran = CliRunner().invoke(app, ["verify", "--out", str(out)])
+    assert named(out / "index.html", "stale") in ran.stdout.splitlines()
+    assert str(ran.exception) == f"1 problem in {out}"
 
 
 def test_tracks_are_the_folders_or_what_is_named(out: Path) -> None:
