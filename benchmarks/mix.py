@@ -10,7 +10,7 @@ from sklearn.cluster import MiniBatchKMeans
 from semidbench.api import Ints
 from semidbench.generator.examples import Examples, TokenRows, search_prompts, training_examples
 from semidbench.runs.shared.dataset import prepare_dataset
-from semidbench.text.lsa import Lsa
+from semidbench.text.lsa import LsaEncoder
 from semidbench.text.tokenizer import PAD_ID, trained_text_tokens
 from semidbench.tracks.track import ScratchGenerator, Track
 
@@ -28,7 +28,7 @@ def track_examples(track: Track, data: Path | None, store: Path, threads: int) -
     searches = [prompts.search.replace("{query}", text) for text in texts]
     recommends = [prompts.rec.replace("{history}", "")] * len(searches)
     text = trained_text_tokens([*searches, *recommends], track.generator.tokenizer_vocabulary)
-    encodings = Lsa(_WIDTH, tuple(train.catalogue.texts), threads).encode(train.catalogue.texts)
+    encodings = LsaEncoder(_WIDTH, tuple(train.catalogue.texts), threads).encode(train.catalogue.texts)
     tokens = text.size + id_tokens(encodings, track.ids.codebook_sizes)
     examples = training_examples(
         search_prompts(texts, text.tokenizer, prompts),

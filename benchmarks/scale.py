@@ -32,7 +32,14 @@ from semidbench.ids.usage import id_use
 from semidbench.leaderboards.board import results_folder
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
-from semidbench.results.cell_result import CellResult, DatasetStamp, Environment, Machine, TrackStamp, protocol_sha256
+from semidbench.results.cell_result import (
+    CellResult,
+    DatasetStamp,
+    Environment,
+    MachineStamp,
+    TrackStamp,
+    protocol_sha256,
+)
 from semidbench.results.files import write_cell
 from semidbench.results.placements import Placements
 from semidbench.tracks.files import load_track
@@ -171,7 +178,10 @@ def _make_cell(track: Track, size: Size, folder: Path, numbers: tuple[int, int])
         rankings_sha256="0" * 64,
         distributions=(),
         environment=Environment(
-            device="cpu", threads=1, machines=(Machine(python="3", platform="made up", cpu="made up"),), libraries={}
+            device="cpu",
+            threads=1,
+            machines=(MachineStamp(python="3", platform="made up", cpu="made up"),),
+            libraries={},
         ),
         timings={},
         peak_memory_mib=0,

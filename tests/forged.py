@@ -20,7 +20,7 @@ from semidbench.results.cell_result import (
     DatasetStamp,
     Distribution,
     Environment,
-    Machine,
+    MachineStamp,
     TrackStamp,
     protocol_sha256,
 )
@@ -81,7 +81,7 @@ def made_cell(name: str, seed: int, **changes: Any) -> tuple[CellResult, dict[Ta
         "environment": Environment(
             device="cpu",
             threads=TRACK.threads,
-            machines=(Machine(python="3.11.7", platform="Linux", cpu="some"),),
+            machines=(MachineStamp(python="3.11.7", platform="Linux", cpu="some"),),
             libraries={"numpy": "2.4.6"},
         ),
         "timings": dict.fromkeys(sorted(STAGES["scheme" if "/" in name else "ranker"]), 1.5),

@@ -17,7 +17,14 @@ from semidbench.leaderboards.claims.judge import Ledger, judge
 from semidbench.leaderboards.significance import RowScores, paired_tests
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
-from semidbench.results.cell_result import CellResult, Distribution, Environment, Machine, TrackStamp, protocol_sha256
+from semidbench.results.cell_result import (
+    CellResult,
+    Distribution,
+    Environment,
+    MachineStamp,
+    TrackStamp,
+    protocol_sha256,
+)
 from semidbench.results.files import write_cell
 from semidbench.results.placements import Placements
 from semidbench.tracks.files import load_track
@@ -83,7 +90,7 @@ def write_row(out: Path, track: Track, row: int, name: str, seeds: Sequence[int]
             "environment": Environment(
                 device="cpu",
                 threads=1,
-                machines=(Machine(python="3.11.7", platform="Linux", cpu="AMD EPYC"),),
+                machines=(MachineStamp(python="3.11.7", platform="Linux", cpu="AMD EPYC"),),
                 libraries={"numpy": "2.4.6"},
             ),
             "timings": {},

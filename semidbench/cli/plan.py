@@ -16,9 +16,7 @@ def plan(
     track: TrackName = "demo",
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder with the track's data, if it reads any; else its expected sizes count."
-        ),
+        typer.Option(help="Folder with the track's data, if it reads any; else its expected sizes count."),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where stage outputs are kept. Default: $SEMIDBENCH_CACHE, or the user's cache.")

@@ -18,7 +18,7 @@ from semidbench.tracks.track import Folder, MovieLens, Track
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DataCheck:
     """One thing that was looked for.
 
     Attributes:
@@ -33,20 +33,20 @@ class Finding:
     command: str = ""
 
 
-def check(track: Track, data: Path) -> Iterator[Finding]:
+def check(track: Track, data: Path) -> Iterator[DataCheck]:
     """Look for each file, then, if all are there, read them as a run does. Findings come as they are made."""
     complete = True
     for look, command in _parts(track, data):
         try:
-            yield Finding(True, look())
+            yield DataCheck(True, look())
         except UserError as error:
             complete = False
-            yield Finding(False, str(error), command)
+            yield DataCheck(False, str(error), command)
     if complete:
         try:
-            yield from (Finding(True, line) for line in _counts(prepare(track, data)))
+            yield from (DataCheck(True, line) for line in _counts(prepare(track, data)))
         except UserError as error:
-            yield Finding(False, str(error))
+            yield DataCheck(False, str(error))
 
 
 def _parts(track: Track, data: Path) -> list[tuple[Callable[[], str], str]]:

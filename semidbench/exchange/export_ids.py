@@ -18,7 +18,7 @@ from semidbench.runs.stages.assign_ids import ids_key
 
 VERSION = 1
 ABOUT = "ids.about.json"
-Format = Literal["parquet", "json"]
+IdFormat = Literal["parquet", "json"]
 
 
 def export_ids(
@@ -26,7 +26,7 @@ def export_ids(
     scheme: str,
     seed: int = 0,
     *,
-    format: Format = "parquet",
+    format: IdFormat = "parquet",
     split: Split = "test",
     data: Path | None = None,
     cache: Path | None = None,

@@ -61,7 +61,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompts:
+class PromptBatch:
     """Prompts on a device, without their padding.
 
     Attributes:
@@ -80,7 +80,7 @@ class SummedLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, prompts: Prompts, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, prompts: PromptBatch, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy over the vocabulary, summed over the labels that are not IGNORED.
 
         Args:
@@ -96,7 +96,7 @@ class SummedLoss(nn.Module):
 
 
 def _encode(
-    model: T5ForConditionalGeneration, prompts: Prompts, masks: Sequence[torch.Tensor | None]
+    model: T5ForConditionalGeneration, prompts: PromptBatch, masks: Sequence[torch.Tensor | None]
 ) -> list[torch.Tensor]:
     """Per block, final hidden states (B, T, d), zero at padding."""
     stack, dropout, blocks = model.encoder, _dropout(model), prompts.blocks

@@ -18,7 +18,7 @@ from semidbench.api import Ints
 from semidbench.generator.checkpoint import Moving, Position, batch_generator, load_checkpoint, save_checkpoint
 from semidbench.generator.examples import IGNORED, Examples, TokenRows
 from semidbench.generator.replicas import Alone, Replicas
-from semidbench.generator.t5_loss import Block, Prompts, SummedLoss
+from semidbench.generator.t5_loss import Block, PromptBatch, SummedLoss
 
 if TYPE_CHECKING:
     from semidbench.tracks import track
@@ -108,7 +108,7 @@ def _own_seed(seed: int, rank: int, step: int) -> int:
 class _Part:
     """A process's rows of a batch: prompts, labels int64 (B, L), and the loss's weight."""
 
-    prompts: Prompts
+    prompts: PromptBatch
     labels: torch.Tensor
     weight: float
 
@@ -126,7 +126,7 @@ def _part(examples: Examples, rows: Ints, replicas: Replicas, device: str) -> _P
     return _Part(prompts, _on(labels, device), replicas.count / counted)
 
 
-def packed(prompts: TokenRows, rows: Ints, device: str) -> Prompts:
+def packed(prompts: TokenRows, rows: Ints, device: str) -> PromptBatch:
     """Prompts on a device, with no padding but what fills their tokens up to a multiple of 256.
 
     Args:
@@ -145,7 +145,7 @@ def packed(prompts: TokenRows, rows: Ints, device: str) -> Prompts:
         tokens.append(values.ravel()[flat])
         places = None if flat.all() else _on(np.flatnonzero(flat), device)
         blocks.append(Block(len(mask), mask.shape[1], None if mask.all() else _on(mask, device), places))
-    return Prompts(_on(np.concatenate(tokens), device), tuple(blocks))
+    return PromptBatch(_on(np.concatenate(tokens), device), tuple(blocks))
 
 
 def blocks_of_like_length(lengths: Ints, alone: int) -> list[slice]:

@@ -21,7 +21,7 @@ from semidbench.machine.processes import MessageQueue, Program
 from semidbench.methods.failure import PluginFailure
 from semidbench.methods.registry import load_registry
 from semidbench.methods.resolve import outcome
-from semidbench.methods.resolved import MissingMethod, Outcome, Resolved, Wanted, from_json
+from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedRow, Wanted, from_json
 from semidbench.methods.traces import dumped, plugin_dump
 from semidbench.tracks.track import Track
 
@@ -62,7 +62,7 @@ def resolve_isolated(track: Track, wanted: Sequence[Wanted]) -> tuple[Outcome, .
     return tuple(state.outcomes)
 
 
-def resolved(outcomes: Sequence[Outcome]) -> tuple[Resolved, ...]:
+def resolved(outcomes: Sequence[Outcome]) -> tuple[ResolvedRow, ...]:
     """All of them.
 
     Raises:

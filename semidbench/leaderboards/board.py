@@ -14,7 +14,7 @@ from semidbench.leaderboards.column_scores import column_scores
 from semidbench.leaderboards.significance import ColumnTests, Unit, paired_tests
 from semidbench.methods.scheme import parse_method, parse_scheme
 from semidbench.published import published_order
-from semidbench.results.cell_result import CellResult, DatasetStamp, Kind, protocol_sha256
+from semidbench.results.cell_result import CellResult, DatasetStamp, RowKind, protocol_sha256
 from semidbench.results.files import read_cells
 from semidbench.results.metrics import GROUPS, Group
 from semidbench.tracks.files import load_track
@@ -41,7 +41,7 @@ class Row:
 
     number: int | None
     name: str
-    kind: Kind
+    kind: RowKind
     seeds: tuple[int, ...]
     values: Mapping[Key, tuple[float | None, ...]]
     means: Mapping[Key, float | None]
@@ -136,7 +136,7 @@ def leaderboard(
     if not cells:
         raise UserError(f"no results in {folder}: `semidbench run --track {track.name} --out {out}` makes some")
     check_track(cells[0], track, folder)
-    by_row: dict[tuple[Kind, str], list[CellResult]] = {}
+    by_row: dict[tuple[RowKind, str], list[CellResult]] = {}
     for cell in cells:
         by_row.setdefault((cell.kind, cell.name), []).append(cell)
     for (_, name), row_cells in by_row.items():

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SCHEMA = 3
-Format = Literal["md", "csv", "json", "latex"]
+TableFormat = Literal["md", "csv", "json", "latex"]
 
 
-def render(board: Leaderboard, format: Format) -> str:
+def render(board: Leaderboard, format: TableFormat) -> str:
     """The leaderboard as text in one of the formats, ending in a newline."""
     return RENDERERS[format](board)
 
@@ -211,7 +211,7 @@ def _rich_cell(cell: Cell) -> Any:
     return Text.assemble((mean, style(cell)), f"\n±{std}" if std else "", f"\n{beats}" if beats else "")
 
 
-RENDERERS: dict[Format, Callable[[Leaderboard], str]] = {
+RENDERERS: dict[TableFormat, Callable[[Leaderboard], str]] = {
     "md": to_markdown,
     "csv": to_csv,
     "json": to_json,

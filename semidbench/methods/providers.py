@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from semidbench.methods.registry import Kind
+from semidbench.methods.registry import MethodKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,6 @@ def providers() -> list[Provider]:
     return [Provider(distribution, **table) for distribution, table in tables.items()]
 
 
-def provider_of(kind: Kind, name: str) -> Provider | None:
+def provider_of(kind: MethodKind, name: str) -> Provider | None:
     """The distribution that brings a method; None if that is not known."""
     return next((each for each in providers() if name in getattr(each, f"{kind}s")), None)

@@ -21,8 +21,8 @@ from semidbench.errors import UserError, unknown
 from semidbench.hookspecs import PROJECT, Factory
 from semidbench.methods.scheme import is_method_name
 
-Kind = Literal["embedder", "quantizer", "layout", "ranker"]
-KINDS: tuple[Kind, ...] = ("embedder", "quantizer", "layout", "ranker")
+MethodKind = Literal["embedder", "quantizer", "layout", "ranker"]
+KINDS: tuple[MethodKind, ...] = ("embedder", "quantizer", "layout", "ranker")
 GROUP = "semidbench"
 Before = Callable[[str, str], object]  # before("embedder 'mine' of mine 1", "when it was imported"), then it is
 
@@ -35,7 +35,7 @@ def unwatched(who: str, doing: str) -> None:
 class Registered:
     """A method somebody registered: its factory is not imported yet if it is a string."""
 
-    kind: Kind
+    kind: MethodKind
     name: str
     factory: Factory
     distribution: str
@@ -74,11 +74,11 @@ class Registered:
 class Registry:
     """All methods by kind and name, and what was wrong with the plugins that did not load."""
 
-    methods: dict[Kind, dict[str, Registered]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    clashes: dict[tuple[Kind, str], tuple[Registered, ...]] = field(default_factory=dict)
+    methods: dict[MethodKind, dict[str, Registered]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    clashes: dict[tuple[MethodKind, str], tuple[Registered, ...]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
-    def get(self, kind: Kind, name: str, hint: str = "") -> Registered:
+    def get(self, kind: MethodKind, name: str, hint: str = "") -> Registered:
         """The method of that name.
 
         Raises:
@@ -107,7 +107,7 @@ def load_registry(points: Iterable[EntryPoint] | None = None, before: Before = u
         before: called before a plugin is imported; what it raises is that plugin's problem.
     """
     registry = Registry()
-    found: dict[tuple[Kind, str], list[Registered]] = {}
+    found: dict[tuple[MethodKind, str], list[Registered]] = {}
     for point in sorted(
         entry_points(group=GROUP) if points is None else points, key=lambda p: (_distribution(p), p.name)
     ):
@@ -143,7 +143,7 @@ def _register(point: EntryPoint) -> list[Registered]:
     version = point.dist.version if point.dist else "?"
     for kind in KINDS:
 
-        def register(name: str, factory: Factory, kind: Kind = kind) -> None:
+        def register(name: str, factory: Factory, kind: MethodKind = kind) -> None:
             if not isinstance(name, str) or not (callable(factory) or (isinstance(factory, str) and ":" in factory)):
                 raise TypeError(f"register({name!r}, {factory!r}): needs a name and a callable or 'module:attribute'")
             if not is_method_name(name):
@@ -174,6 +174,6 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'no message'}"
 
 
-def _clash(kind: Kind, name: str, methods: Iterable[Registered]) -> str:
+def _clash(kind: MethodKind, name: str, methods: Iterable[Registered]) -> str:
     owners = " and ".join(sorted({f"{m.distribution} {m.version}" for m in methods}))
     return f"{kind} {name!r} is registered by {owners}; neither is used until one of them is uninstalled"

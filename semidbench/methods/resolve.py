@@ -16,8 +16,8 @@ from semidbench.methods.failure import PluginFailure, failing, failure_of
 from semidbench.methods.options import effective_options
 from semidbench.methods.plugin_code import plugin_code
 from semidbench.methods.providers import provider_of
-from semidbench.methods.registry import Before, Kind, Registered, Registry, unwatched
-from semidbench.methods.resolved import MissingMethod, Outcome, Resolved, ResolvedMethod, ResolvedScheme, Wanted
+from semidbench.methods.registry import Before, MethodKind, Registered, Registry, unwatched
+from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedRow, ResolvedScheme, Wanted
 from semidbench.methods.scheme import Method, Scheme, parse_method, parse_scheme
 from semidbench.tracks.track import Track
 
@@ -52,7 +52,7 @@ def outcome(registry: Registry, wanted: Wanted, track: Track, before: Before = u
         return failure_of(wanted.text, error)
 
 
-def resolve(registry: Registry, wanted: Wanted, track: Track, before: Before = unwatched) -> Resolved:
+def resolve(registry: Registry, wanted: Wanted, track: Track, before: Before = unwatched) -> ResolvedRow:
     """What is wanted, by its kind; raises like `resolve_scheme`."""
     if wanted.kind == "scheme":
         return resolve_scheme(registry, wanted.text, track, before)
@@ -95,13 +95,16 @@ def _built(method: ResolvedMethod, before: Before) -> ResolvedMethod:
     return replace(method, builds_on=below, fine_tunes_text_encoder=tunes)
 
 
-def _methods(scheme: Scheme) -> list[tuple[Kind, Method]]:
-    parts: list[tuple[Kind, Method]] = [("layout", scheme.layout), *(("embedder", each) for each in scheme.embedders)]
+def _methods(scheme: Scheme) -> list[tuple[MethodKind, Method]]:
+    parts: list[tuple[MethodKind, Method]] = [
+        ("layout", scheme.layout),
+        *(("embedder", each) for each in scheme.embedders),
+    ]
     return [*parts, ("quantizer", scheme.quantizer)] if scheme.quantizer else parts
 
 
 def _find(
-    registry: Registry, kind: Kind, method: Method, track: Track, row: str, before: Before
+    registry: Registry, kind: MethodKind, method: Method, track: Track, row: str, before: Before
 ) -> tuple[Any, ResolvedMethod]:
     """The factory, and what stands for it elsewhere."""
     registered = _registered(registry, kind, method.name, row)
@@ -120,7 +123,7 @@ def _find(
     return factory, ResolvedMethod(who, method.name, options, code, reference)
 
 
-def _registered(registry: Registry, kind: Kind, name: str, row: str) -> Registered:
+def _registered(registry: Registry, kind: MethodKind, name: str, row: str) -> Registered:
     installed = name in registry.methods[kind] or (kind, name) in registry.clashes
     if not installed and (provider := provider_of(kind, name)):
         named = f"{provider.distribution}: "

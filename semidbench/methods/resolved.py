@@ -81,7 +81,7 @@ class ResolvedScheme:
         return by_place(self.embedders, self.quantizer, self.layout)
 
 
-Resolved = ResolvedScheme | ResolvedMethod
+ResolvedRow = ResolvedScheme | ResolvedMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,15 @@ class MissingMethod(UserError):
     """A row needs a method that no installed plugin brings."""
 
 
-Outcome = Resolved | MissingMethod | PluginFailure
+Outcome = ResolvedRow | MissingMethod | PluginFailure
 
 
-def as_json(resolved: Resolved) -> dict[str, Any]:
+def as_json(resolved: ResolvedRow) -> dict[str, Any]:
     """For a message; `from_json` reads it."""
     return asdict(resolved)
 
 
-def from_json(told: dict[str, Any]) -> Resolved:
+def from_json(told: dict[str, Any]) -> ResolvedRow:
     """What `as_json` wrote."""
     if "layout" not in told:
         return _method_from_json(told)

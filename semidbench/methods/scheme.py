@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from semidbench.errors import UserError
 
-Part = TypeVar("Part")
+PartT = TypeVar("PartT")
 
 _NAME = r"[a-z0-9][a-z0-9_.-]*"
 _METHOD = re.compile(rf"({_NAME})(?:\[([^\[\]]*)\])?")
@@ -49,7 +49,7 @@ class Scheme:
         return f"{embedder}/{self.quantizer or '-'}/{self.layout}"
 
 
-def by_place(embedders: Sequence[Part], quantizer: Part | None, layout: Part) -> dict[str, Part]:
+def by_place(embedders: Sequence[PartT], quantizer: PartT | None, layout: PartT) -> dict[str, PartT]:
     """A scheme's parts by their place in its string: `embedder`, or `embedder 0` and `embedder 1`, and so on."""
     several = len(embedders) > 1
     parts = {f"embedder {at}" if several else "embedder": each for at, each in enumerate(embedders)}

@@ -75,7 +75,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CostEstimate:
     """A run in numbers. Hours are of the generator: training and decoding, not embedders, quantizers or rankers.
 
     They are one process's, on one graphics card if there is one: `hours` is the sum over the cells, which `--jobs`
@@ -108,7 +108,7 @@ def plan(
     cache: Path | None = None,
     device: str = "auto",
     reporter: Reporter | None = None,
-) -> Plan:
+) -> CostEstimate:
     """Count a track's work and project its time, without training anything.
 
     Args:
@@ -131,7 +131,7 @@ def plan(
         probe = _probe(model, chosen, work, on, reporter)
     cells = len(chosen.plan.rows) * chosen.plan.seeds
     training, decoding = steps(work, chosen) * probe.step_seconds, work.prompts * probe.prompt_seconds
-    return Plan(
+    return CostEstimate(
         track=chosen.name,
         version=chosen.version,
         rows=len(chosen.plan.rows),
@@ -149,7 +149,7 @@ def plan(
     )
 
 
-def to_json(made: Plan) -> str:
+def to_json(made: CostEstimate) -> str:
     """The plan as JSON, with the version of this format."""
     return json.dumps({"semidbench_plan": FORMAT, **asdict(made)}, indent=1) + "\n"
 

@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 from rich.console import RenderableType
 
-from semidbench.preview.plan import Disk, Plan
+from semidbench.preview.plan import CostEstimate, Disk
 
 
-def to_rich(made: Plan) -> RenderableType:
+def to_rich(made: CostEstimate) -> RenderableType:
     """The plan for a terminal."""
     from rich.table import Table
 
@@ -42,7 +42,7 @@ def to_rich(made: Plan) -> RenderableType:
     return table
 
 
-def _tuning_lines(made: Plan) -> list[tuple[str, str, str]]:
+def _tuning_lines(made: CostEstimate) -> list[tuple[str, str, str]]:
     if not made.tunings:
         return []
     what = f"of the sentence model, {made.work.queries:,} query-item pairs an epoch each; not timed"
@@ -55,7 +55,7 @@ def _disk_lines(disk: Disk) -> list[tuple[str, str, str]]:
     return [("disk", _bytes(sum(kept.values())), parts), ("", _bytes(disk.checkpoint), "while a generator trains")]
 
 
-def _split(made: Plan) -> str:
+def _split(made: CostEstimate) -> str:
     return f"training {_hours(made.training_hours_a_cell)}, decoding {_hours(made.decoding_hours_a_cell)}"
 
 

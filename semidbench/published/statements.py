@@ -13,7 +13,7 @@ from semidbench.published.papers import SchemeName, read_toml
 from semidbench.results.metrics import Group
 from semidbench.tracks.section import Section
 
-Kind = Literal["pair", "ratio", "all"]
+StatementKind = Literal["pair", "ratio", "all"]
 MAX_QUOTE_WORDS = 25
 
 
@@ -55,7 +55,7 @@ class Claim(Section):
     where: str
     quote: str | None = None
     says: str
-    kind: Kind
+    kind: StatementKind
     significant: bool = False
     stated: str | None = None
     note: str | None = None

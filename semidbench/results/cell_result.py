@@ -23,7 +23,7 @@ from semidbench.tracks.track import Share, Track
 SCHEMA = 3
 MAX_CUT_OFF = 10_000  # of R@k and NDCG@k, which take memory by it
 
-Kind = Literal["scheme", "ranker"]
+RowKind = Literal["scheme", "ranker"]
 
 
 class TrackStamp(Record):
@@ -58,7 +58,7 @@ class DatasetStamp(Record):
     seen_item_share: Share
 
 
-class Machine(Record):
+class MachineStamp(Record):
     """What stages were computed on."""
 
     python: Version
@@ -72,7 +72,7 @@ class Environment(Record):
     device: str
     threads: int
     gpus: PositiveInt = 1  # that trained the generator together; results without this field are of one, or of none
-    machines: tuple[Machine, ...]
+    machines: tuple[MachineStamp, ...]
     libraries: dict[PackageName, Version]  # those of the harness, and what the row's plugins require
 
 
@@ -80,7 +80,7 @@ class CellResult(Record):
     """One cell: track x scheme (or ranker) x seed."""
 
     semidbench_result: Literal[3] = 3
-    kind: Kind
+    kind: RowKind
     track: TrackStamp
     split: Literal["test", "development"]
     name: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from semidbench.api import Task
 from semidbench.errors import UserError
 from semidbench.methods.failure import PluginFailure
-from semidbench.methods.resolved import ResolvedMethod, ResolvedScheme
+from semidbench.methods.resolved import ResolvedMethod, ResolvedRow, ResolvedScheme
 from semidbench.results.cases import Cases
 from semidbench.results.cell_result import CellResult
 from semidbench.results.files import write_cell
@@ -24,11 +24,9 @@ from semidbench.runs.stages.rank import rank, ranker_key
 from semidbench.runs.stages.train import generator_key, train_generator
 from semidbench.store.stages import Stage, StageKey, find_stage
 
-Row = ResolvedScheme | ResolvedMethod  # a scheme, or a ranker
-
 
 def run_cell(
-    session: Session, row: Row, seed: int, folder: Path, work: Work, failed: FailedEmbeddings
+    session: Session, row: ResolvedRow, seed: int, folder: Path, work: Work, failed: FailedEmbeddings
 ) -> Failure | None:
     """Run a cell, or find its stages in the store, and write its result into `folder`.
 
@@ -76,7 +74,7 @@ def cell_label(row: str, seed: int) -> str:
     return f"{row} seed {seed}"
 
 
-def cell_keys(session: Session, row: Row, seed: int) -> tuple[StageKey, ...]:
+def cell_keys(session: Session, row: ResolvedRow, seed: int) -> tuple[StageKey, ...]:
     """The keys of all stages of a cell."""
     if isinstance(row, ResolvedMethod):
         return (ranker_key(session, row, seed),)
@@ -89,7 +87,7 @@ def cell_keys(session: Session, row: Row, seed: int) -> tuple[StageKey, ...]:
     )
 
 
-def is_finished(session: Session, row: Row, seed: int) -> bool:
+def is_finished(session: Session, row: ResolvedRow, seed: int) -> bool:
     """Whether the store has all stages of a cell.
 
     Raises:

@@ -22,8 +22,8 @@ from semidbench.results.cell_result import (
     DatasetStamp,
     Distribution,
     Environment,
-    Kind,
-    Machine,
+    MachineStamp,
+    RowKind,
     TrackStamp,
     protocol_sha256,
 )
@@ -106,7 +106,7 @@ def evaluate_ranker(
 def _result(
     session: Session,
     *,
-    kind: Kind,
+    kind: RowKind,
     name: str,
     methods: Mapping[str, ResolvedMethod],
     seed: int,
@@ -196,6 +196,6 @@ def _environment(
         device=session.device,
         threads=session.track.threads,
         gpus=gpus,
-        machines=tuple(dict.fromkeys(Machine(**stage.machine.as_key()) for stage in stages)),
+        machines=tuple(dict.fromkeys(MachineStamp(**stage.machine.as_key()) for stage in stages)),
         libraries={name: version for of in (*required, harness) for name, version in sorted(of.items())},
     )

@@ -19,10 +19,10 @@ from semidbench.leaderboards.claims.compare import write_comparison
 from semidbench.leaderboards.tables import write_tables
 from semidbench.machine.device import check_gpus, held_threads, pick_device
 from semidbench.methods.failure import PluginFailure
-from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedScheme, Wanted
+from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedRow, ResolvedScheme, Wanted
 from semidbench.published import table_rows
 from semidbench.results.files import read_cells
-from semidbench.runs.cell import Row, cell_label, run_cell
+from semidbench.runs.cell import cell_label, run_cell
 from semidbench.runs.failures import Failure, write_failure
 from semidbench.runs.reporter import Reporter, Silent
 from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
@@ -205,7 +205,9 @@ def _check(options: RunOptions, seeds: int) -> None:
         raise UserError(f"--debug-plugins runs one cell at a time in this process, so not with --jobs {jobs}")
 
 
-def _resolve(options: RunOptions, track: Track, reporter: Reporter) -> tuple[tuple[Row, ...], dict[str, PluginFailure]]:
+def _resolve(
+    options: RunOptions, track: Track, reporter: Reporter
+) -> tuple[tuple[ResolvedRow, ...], dict[str, PluginFailure]]:
     """The rows, schemes first, and by name those whose plugins cannot be imported or built."""
     named = table_rows(options.table) if options.table else options.schemes or track.plan.rows
     asked = [*(Wanted("scheme", text) for text in named), *(Wanted("ranker", text) for text in track.plan.references)]

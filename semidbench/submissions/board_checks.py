@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from semidbench.errors import UserError
-from semidbench.results.cell_result import CellResult, Kind
+from semidbench.results.cell_result import CellResult, RowKind
 from semidbench.submissions.cell_checks import methods_of
 from semidbench.submissions.filed_result import FiledResult
 from semidbench.tracks.track import Track
@@ -38,7 +38,7 @@ class Problem:
 
 def board_problems(results: Sequence[FiledResult], track: Track) -> list[Problem]:
     """All that is wrong between the results of one leaderboard."""
-    rows: dict[tuple[Kind, str], list[FiledResult]] = {}
+    rows: dict[tuple[RowKind, str], list[FiledResult]] = {}
     for result in results:
         rows.setdefault((result.cell.kind, result.cell.name), []).append(result)
     return [

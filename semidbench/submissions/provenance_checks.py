@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from semidbench.results.cell_result import CellResult, Kind
+from semidbench.results.cell_result import CellResult, RowKind
 
 CORE = "semidbench"
 ALWAYS = "numpy"  # of the libraries: what placements are made with
-STAGES: dict[Kind, frozenset[str]] = {
+STAGES: dict[RowKind, frozenset[str]] = {
     "scheme": frozenset({"embedder", "layout", "generator", "decoder"}),
     "ranker": frozenset({"ranker"}),
 }

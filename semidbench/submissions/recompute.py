@@ -15,12 +15,12 @@ from semidbench.errors import UserError
 from semidbench.isolation.resolver import resolve_isolated, resolved
 from semidbench.machine.device import held_threads, pick_device
 from semidbench.methods.plugin_code import required
-from semidbench.methods.resolved import Wanted
+from semidbench.methods.resolved import ResolvedRow, Wanted
 from semidbench.results.cases import COUNTS, Cases
 from semidbench.results.cell_result import CellResult
 from semidbench.results.files import cell_paths, read_cases, read_cell
 from semidbench.results.metrics import GROUPS
-from semidbench.runs.cell import Row, cell_label, run_cell
+from semidbench.runs.cell import cell_label, run_cell
 from semidbench.runs.reporter import Reporter
 from semidbench.runs.shared.session import Session, open_session
 from semidbench.store.stages import default_store
@@ -94,7 +94,7 @@ def recompute(
     Raises:
         UserError: the data is missing.
     """
-    rows: dict[Wanted, Row | UserError] = {}
+    rows: dict[Wanted, ResolvedRow | UserError] = {}
     with held_threads(track.threads):
         reporter.stage("prepare the data")
         session = open_session(track, "test", data, cache or default_store(), pick_device(device))
@@ -111,7 +111,7 @@ def _wanted(result: FiledResult) -> Wanted:
     return Wanted(result.cell.kind, result.cell.name)
 
 
-def _row(track: Track, wanted: Wanted) -> Row | UserError:
+def _row(track: Track, wanted: Wanted) -> ResolvedRow | UserError:
     """The row, or why there is none here."""
     try:
         return resolved(resolve_isolated(track, [wanted]))[0]
@@ -120,7 +120,7 @@ def _row(track: Track, wanted: Wanted) -> Row | UserError:
 
 
 def _recompute(
-    session: Session, row: Row | UserError, result: FiledResult, seeds: Sequence[CellResult], reporter: Reporter
+    session: Session, row: ResolvedRow | UserError, result: FiledResult, seeds: Sequence[CellResult], reporter: Reporter
 ) -> Recomputed:
     path, recorded = result.path, result.cell
     work = reporter.begin(cell_label(recorded.name, recorded.seed))

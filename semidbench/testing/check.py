@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from semidbench.errors import UserError, unknown
 from semidbench.isolation.limits import Limits
-from semidbench.methods.registry import KINDS, Kind, Registry, load_registry
+from semidbench.methods.registry import KINDS, MethodKind, Registry, load_registry
 from semidbench.methods.scheme import parse_method
 from semidbench.testing.evidence import Evidence
-from semidbench.testing.rules import Finding, examine, judge
+from semidbench.testing.rules import RuleResult, examine, judge
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,9 +26,9 @@ FORMAT = 1
 class Report:
     """What a check found."""
 
-    kind: Kind
+    kind: MethodKind
     method: str
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleResult, ...]
     evidence: Evidence
 
     @property
@@ -36,7 +36,7 @@ class Report:
         return all(finding.status == "passed" for finding in self.findings)
 
 
-def check(text: str, kind: Kind | None, options: Mapping[str, str], limits: Limits) -> Report:
+def check(text: str, kind: MethodKind | None, options: Mapping[str, str], limits: Limits) -> Report:
     """Hold a method to its rules.
 
     Args:
@@ -55,7 +55,7 @@ def check(text: str, kind: Kind | None, options: Mapping[str, str], limits: Limi
     return Report(kind, named.removesuffix("[]"), judge(kind, evidence), evidence)
 
 
-def _only_kind(registry: Registry, name: str) -> Kind:
+def _only_kind(registry: Registry, name: str) -> MethodKind:
     found = [kind for kind in KINDS if name in registry.methods[kind] or (kind, name) in registry.clashes]
     if len(found) > 1:
         raise UserError(f"{name!r} is registered as {' and as '.join(found)}. Say which with --kind")

@@ -15,7 +15,7 @@ import numpy as np
 from semidbench.dataset.files import save_held_out, save_train
 from semidbench.errors import UserError
 from semidbench.isolation.limits import Limits
-from semidbench.methods.registry import Kind, load_registry
+from semidbench.methods.registry import MethodKind, load_registry
 from semidbench.testing.data import TIMES, make_split, smoke
 from semidbench.testing.process import run_worker
 from semidbench.testing.worker import OUTPUTS
@@ -34,7 +34,7 @@ class Subject:
         of_track: JSON object, as text, of the options that the track smoke gives it.
     """
 
-    kind: Kind
+    kind: MethodKind
     source: str
     options: str
     distribution: str | None
@@ -160,7 +160,7 @@ class _Bench:
         return folders
 
 
-def new_subject(kind: Kind, source: str, options: Mapping[str, Any], distribution: str | None) -> Subject:
+def new_subject(kind: MethodKind, source: str, options: Mapping[str, Any], distribution: str | None) -> Subject:
     """A subject, with the options that the track smoke gives to a method of that name."""
     of_track = getattr(smoke().methods, f"{kind}s").get(source, {})
     return Subject(kind, source, json.dumps(options), distribution, json.dumps(of_track))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semidbench.api import TASKS, Context, Floats, Ints, Quantizer, TrainData, Views
 from semidbench.methods.contracts import CheckedQuantizer, check_item_ids, check_scores, check_views
-from semidbench.methods.registry import Kind
+from semidbench.methods.registry import MethodKind
 from semidbench.testing.data import NearestRows
 
 WHO = "it"  # for errors, which are taken apart again
@@ -156,7 +156,7 @@ def _different_scores(again: NDArray[Any], whole: NDArray[Any]) -> int:
     return int((~close).any(axis=1).sum())
 
 
-EXERCISES: Mapping[Kind, Exercise] = {
+EXERCISES: Mapping[MethodKind, Exercise] = {
     "embedder": Exercise(("embed",), _embed),
     "quantizer": Exercise(("fit", "encode"), _quantize, _code_rows),
     "layout": Exercise(("assign",), _assign),
@@ -164,6 +164,6 @@ EXERCISES: Mapping[Kind, Exercise] = {
 }
 
 
-def missing_methods(kind: Kind, instance: Any) -> Sequence[str]:
+def missing_methods(kind: MethodKind, instance: Any) -> Sequence[str]:
     """Methods of the API that an instance has not."""
     return [name for name in EXERCISES[kind].methods if not callable(getattr(instance, name, None))]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from semidbench.isolation.limits import Limits
 from semidbench.methods.contracts import ALWAYS_CODES, MAX_LEVELS
-from semidbench.methods.registry import KINDS, Kind, load_registry
+from semidbench.methods.registry import KINDS, MethodKind, load_registry
 from semidbench.testing.evidence import Evidence, gather, new_subject
 from semidbench.testing.process import LIMITS
 
@@ -45,7 +45,7 @@ class Rule:
     """
 
     name: str
-    kind: Kind
+    kind: MethodKind
     contract: str
     seen: Callable[[Evidence], str | None]
     blocks: bool = False
@@ -74,7 +74,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleResult:
     """A rule's judgment; `seen` says why it failed, or which rule kept it from being checked."""
 
     rule: Rule
@@ -82,7 +82,7 @@ class Finding:
     seen: str = ""
 
 
-def rules(kind: Kind) -> tuple[Rule, ...]:
+def rules(kind: MethodKind) -> tuple[Rule, ...]:
     """The rules of a kind, in the order they are judged in."""
     return tuple(rule for rule in _RULES if rule.kind == kind)
 
@@ -107,7 +107,7 @@ def ranker_rules() -> tuple[Rule, ...]:
     return rules("ranker")
 
 
-def examine(kind: Kind, source: str, options: dict[str, Any], limits: Limits) -> Evidence:
+def examine(kind: MethodKind, source: str, options: dict[str, Any], limits: Limits) -> Evidence:
     """Gather the evidence about a method by name or "module:attribute".
 
     Raises:
@@ -116,15 +116,15 @@ def examine(kind: Kind, source: str, options: dict[str, Any], limits: Limits) ->
     return gather(new_subject(kind, source, options, _distribution(kind, source)), limits)
 
 
-def judge(kind: Kind, evidence: Evidence) -> tuple[Finding, ...]:
+def judge(kind: MethodKind, evidence: Evidence) -> tuple[RuleResult, ...]:
     """A finding for each rule of the kind."""
     findings, blocked = [], ""
     for rule in rules(kind):
         seen = rule.seen(evidence)
         if blocked and not seen:
-            findings.append(Finding(rule, "not checked", f"{blocked} is broken"))
+            findings.append(RuleResult(rule, "not checked", f"{blocked} is broken"))
             continue
-        findings.append(Finding(rule, "failed" if seen else "passed", seen or ""))
+        findings.append(RuleResult(rule, "failed" if seen else "passed", seen or ""))
         blocked = blocked or (rule.name if seen and rule.blocks else "")
     return tuple(findings)
 
@@ -143,7 +143,7 @@ def _place(factory: Any) -> str | None:
     return f"{module}:{name}" if module and module != "__main__" and name and "<" not in name else None
 
 
-def _distribution(kind: Kind, source: str) -> str | None:
+def _distribution(kind: MethodKind, source: str) -> str | None:
     """That registers the method; None if none does.
 
     Raises:
@@ -187,7 +187,7 @@ def _growth(
     return seen
 
 
-def _rules(kind: Kind) -> list[Rule]:
+def _rules(kind: MethodKind) -> list[Rule]:
     grows = "ten times as many items take at most"
     return [
         Rule("found", kind, "an installed plugin registers it, by a name as schemes write them", _unregistered),

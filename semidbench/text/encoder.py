@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from semidbench.errors import UserError
 from semidbench.store.fingerprint import core_code, library_versions, module_code
 from semidbench.store.json_text import hash_json
-from semidbench.text.lsa import Lsa
+from semidbench.text.lsa import LsaEncoder
 from semidbench.text.sentence_model import SentenceEncoder, sentence_model_width
 from semidbench.text.stored_encoder import Progress, StoredEncoder
 from semidbench.tracks import track
@@ -95,7 +95,7 @@ def open_encoder(spec: EncoderSpec, training_texts: Sequence[str], progress: Pro
         progress: called as `progress(what, done, total)` while texts are encoded.
     """
     if spec.folder is None:
-        compute = Lsa(spec.dimension, tuple(training_texts), spec.threads).encode
+        compute = LsaEncoder(spec.dimension, tuple(training_texts), spec.threads).encode
     else:
         compute = SentenceEncoder(spec.folder, spec.threads, spec.device).encode
     return StoredEncoder(spec.dimension, spec.folder, compute, spec.fingerprint, spec.store, progress)

@@ -25,7 +25,7 @@ def training_texts(train: TrainData) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Lsa:
+class LsaEncoder:
     """TF-IDF (sublinear term frequency) and truncated SVD, l2-normalised. Fitted at the first text to encode."""
 
     width: int

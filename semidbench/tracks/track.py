@@ -142,7 +142,7 @@ class Expected(Section):
     generator: ScratchGenerator  # of the shape of the pretrained one
 
 
-class Plan(Section):
+class RunPlan(Section):
     """What a plain `semidbench run` does. No part of the protocol: changing it changes no number."""
 
     rows: tuple[str, ...]
@@ -152,7 +152,7 @@ class Plan(Section):
     expected: Expected | None = None  # sizes to plan with where data or models are not at hand
 
 
-class Submission(Section):
+class SubmissionRules(Section):
     """What a leaderboard that is kept asks of its rows. No part of the protocol: changing it changes no number."""
 
     seeds: PositiveInt  # every row has the seeds 0 .. seeds-1
@@ -173,5 +173,5 @@ class Track(Section):
     decoding: Decoding
     evaluation: Evaluation
     methods: Methods = Methods()
-    plan: Plan
-    submission: Submission
+    plan: RunPlan
+    submission: SubmissionRules

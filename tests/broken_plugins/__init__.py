@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from semidbench.methods.registry import Kind
+from semidbench.methods.registry import MethodKind
 from tests.sites import add_plugin, use
 
 _HERE = Path(__file__).parent
@@ -47,7 +47,7 @@ _OF_QUANTIZERS = {
     "memory": "memory",
     "memory-square": "memory",
 }
-_OF_ONE: dict[Kind, dict[str, str | None]] = {
+_OF_ONE: dict[MethodKind, dict[str, str | None]] = {
     "embedder": {f"returns-{how}": "returns" for how in ("float64", "nan", "short", "names", "none")}
     | {"builds-on": None},
     "quantizer": {
@@ -61,7 +61,7 @@ _OF_ONE: dict[Kind, dict[str, str | None]] = {
     | {"rows-batch": "rows", "rows-order": "rows", "inputs-histories": "inputs", "inputs-queries": "inputs"},
 }
 # The rule that each breaks, None for one that breaks none.
-EXPECTED: dict[tuple[Kind, str], str | None] = {
+EXPECTED: dict[tuple[MethodKind, str], str | None] = {
     (kind, f"broken-{name}"): rule for kind, own in _OF_ONE.items() for name, rule in {**_OF_ALL, **own}.items()
 }
 

@@ -10,7 +10,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from semidbench.generator import training
 from semidbench.generator.examples import IGNORED, TokenRows
 from semidbench.generator.model import add_tokens
-from semidbench.generator.t5_loss import Block, Prompts, SummedLoss, _norm
+from semidbench.generator.t5_loss import Block, PromptBatch, SummedLoss, _norm
 from semidbench.generator.training import packed
 from semidbench.machine.onednn import use_onednn
 
@@ -47,9 +47,9 @@ def t5(feed_forward: str, dropout: float, tied: bool) -> T5ForConditionalGenerat
     return model.train()
 
 
-def prompts_of(tokens: torch.Tensor, mask: torch.Tensor) -> Prompts:
+def prompts_of(tokens: torch.Tensor, mask: torch.Tensor) -> PromptBatch:
     """In one block, with all padding."""
-    return Prompts(tokens.flatten(), (Block(*tokens.shape, None if mask.all() else mask),))
+    return PromptBatch(tokens.flatten(), (Block(*tokens.shape, None if mask.all() else mask),))
 
 
 def batch(lengths: list[int], labels: int, ignored: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

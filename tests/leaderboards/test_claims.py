@@ -11,7 +11,7 @@ import pytest
 
 from semidbench.leaderboards.board import leaderboard
 from semidbench.leaderboards.claims.compare import to_markdown
-from semidbench.leaderboards.claims.judge import Finding, Judgement, Ledger, Verdict, counts, judge
+from semidbench.leaderboards.claims.judge import JudgedStatement, Judgement, Ledger, Verdict, counts, judge
 from semidbench.leaderboards.claims.ledger import (
     claims_grid,
     ledger_caption,
@@ -136,7 +136,7 @@ def test_a_conjunction_is_as_weak_as_its_weakest(order: tuple[Verdict, Verdict])
     claim = next(claim for claim in claims().claims if claim.id == "trade-off")
     statement = Statement(SEARCH, REC, "search", "all")
     findings = tuple(
-        Finding(statement, ("0.072", "0.004"), (0.2, 0.1), 0.1 + i, 0.01, 3, 0, 3, 6, verdict)
+        JudgedStatement(statement, ("0.072", "0.004"), (0.2, 0.1), 0.1 + i, 0.01, 3, 0, 3, 6, verdict)
         for i, verdict in enumerate(order)
     )
     judgement = Judgement(claim, findings)

@@ -18,7 +18,14 @@ from semidbench.leaderboards.false_alarms import FalseAlarms, false_alarms
 from semidbench.published import table_rows
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
-from semidbench.results.cell_result import CellResult, Distribution, Environment, Machine, TrackStamp, protocol_sha256
+from semidbench.results.cell_result import (
+    CellResult,
+    Distribution,
+    Environment,
+    MachineStamp,
+    TrackStamp,
+    protocol_sha256,
+)
 from semidbench.results.files import write_cell
 from semidbench.results.placements import Placements
 from semidbench.tracks.files import load_track
@@ -58,7 +65,7 @@ def write_seed(out: Path, seed: int, spread: float, options: dict[str, JsonValue
         rankings_sha256="0" * 64,
         distributions=(Distribution(name="some-plugin", version="1", code_sha256="0" * 64),),
         environment=Environment(
-            device="cpu", threads=1, machines=(Machine(python="3", platform="p", cpu="c"),), libraries={}
+            device="cpu", threads=1, machines=(MachineStamp(python="3", platform="p", cpu="c"),), libraries={}
         ),
         timings={},
         peak_memory_mib=1,

@@ -25,7 +25,14 @@ from semidbench.leaderboards.grids import Cell, main_grid, pairs_grid
 from semidbench.leaderboards.tables import render, to_rich, write_tables
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
-from semidbench.results.cell_result import CellResult, Distribution, Environment, Machine, TrackStamp, protocol_sha256
+from semidbench.results.cell_result import (
+    CellResult,
+    Distribution,
+    Environment,
+    MachineStamp,
+    TrackStamp,
+    protocol_sha256,
+)
 from semidbench.results.files import read_cells, write_cell
 from semidbench.results.metrics import recall_at
 from semidbench.results.placements import Placements, place_scores
@@ -393,7 +400,7 @@ def test_rows_are_tested_on_the_same_cases(tmp_path: Path) -> None:
 
 
 def environment_of(cpu: str = "c", **libraries: str) -> Environment:
-    machine = Machine(python="3", platform="p", cpu=cpu)
+    machine = MachineStamp(python="3", platform="p", cpu=cpu)
     return Environment(device="cpu", threads=1, machines=(machine,), libraries=libraries)
 
 

@@ -23,7 +23,7 @@ from semidbench.isolation.resolver import resolve_here
 from semidbench.methods.registry import Registered, load_registry
 from semidbench.preview import plan as plan_module
 from semidbench.preview import workload
-from semidbench.preview.plan import Plan, plan, to_json
+from semidbench.preview.plan import CostEstimate, plan, to_json
 from semidbench.preview.plan_table import to_rich
 from semidbench.preview.probe import Timing, time_decoding, time_training
 from semidbench.preview.workload import counted_workload, encoder_tunings, expected_generator, expected_workload
@@ -41,7 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def smoke(cache: Path) -> Plan:
+def smoke(cache: Path) -> CostEstimate:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan_module, "PROBE_SECONDS", 0.1)
         return plan("smoke", cache=cache, device="cpu")
@@ -195,7 +195,7 @@ def test_a_probe_keeps_to_its_budget_but_for_the_two_smallest() -> None:
     assert time_training(model, track.training, 9, 2, "cpu", budget=0).rows == (4, 16)
 
 
-def test_a_plan_adds_up(smoke: Plan) -> None:
+def test_a_plan_adds_up(smoke: CostEstimate) -> None:
     track = load_track("smoke")
     assert (smoke.rows, smoke.references, smoke.seeds, smoke.tunings) == (3, len(track.plan.references), 1, 0)
     assert smoke.steps == track.training.epochs * math.ceil(smoke.work.examples / track.training.batch)
@@ -208,7 +208,7 @@ def test_a_plan_adds_up(smoke: Plan) -> None:
     assert smoke.probe.peak_mib > 50
 
 
-def test_the_disk_of_a_generator_is_what_one_takes(smoke: Plan, cache: Path, tmp_path: Path) -> None:
+def test_the_disk_of_a_generator_is_what_one_takes(smoke: CostEstimate, cache: Path, tmp_path: Path) -> None:
     track = load_track("smoke")
     session = open_session(track, "test", None, cache, "cpu")
     model = new_generator(expected_generator(track), load_text_tokens(session.tokenizer.folder).size, seed=0)
@@ -217,7 +217,7 @@ def test_the_disk_of_a_generator_is_what_one_takes(smoke: Plan, cache: Path, tmp
     assert (tmp_path / "model.safetensors").stat().st_size == pytest.approx(smoke.disk.generators / 3, rel=0.02)
 
 
-def test_json_and_table(smoke: Plan) -> None:
+def test_json_and_table(smoke: CostEstimate) -> None:
     told: Any = json.loads(to_json(smoke))
     assert told["semidbench_plan"] == 1
     assert told["work"]["items"] == 240

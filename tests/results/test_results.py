@@ -21,7 +21,14 @@ from semidbench.errors import UserError
 from semidbench.results import cell_result as results
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
-from semidbench.results.cell_result import CellResult, Distribution, Environment, Machine, TrackStamp, protocol_sha256
+from semidbench.results.cell_result import (
+    CellResult,
+    Distribution,
+    Environment,
+    MachineStamp,
+    TrackStamp,
+    protocol_sha256,
+)
 from semidbench.results.files import cell_bytes, cell_paths, read_cases, read_cells, stamped, write_cell
 from semidbench.results.metrics import recall_at
 from semidbench.results.placements import place_beams
@@ -63,7 +70,7 @@ def some_cell(cases: dict[Task, Cases], **changes: Any) -> CellResult:
         "environment": Environment(
             device="cpu",
             threads=2,
-            machines=(Machine(python="3.11", platform="Linux", cpu="some"),),
+            machines=(MachineStamp(python="3.11", platform="Linux", cpu="some"),),
             libraries={"numpy": "2"},
         ),
         "timings": {"embed": 1.5},

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from semidbench.methods.registry import Kind
+from semidbench.methods.registry import MethodKind
 from semidbench.runs.run import Run, run
 from tests import broken_plugins
 from tests.broken_plugins import EXPECTED
 from tests.smoke_tracks import smoke_track
 
 GOOD = "broken-good"
-SCHEMES: dict[Kind, str] = {
+SCHEMES: dict[MethodKind, str] = {
     "embedder": f"{{}}/{GOOD}/{GOOD}",
     "quantizer": f"{GOOD}/{{}}/{GOOD}",
     "layout": f"{GOOD}/{GOOD}/{{}}",
@@ -40,7 +40,7 @@ BROKEN = [(kind, name) for (kind, name), rule in EXPECTED.items() if rule]
 NOTICED = [(kind, name) for kind, name in BROKEN if name in CAUSES or "-returns-" in name]
 
 
-def row(kind: Kind, name: str) -> str:
+def row(kind: MethodKind, name: str) -> str:
     return SCHEMES[kind].format(name)
 
 
@@ -81,7 +81,7 @@ def test_each_has_results_or_is_told_of_once(done: Run) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), NOTICED, ids=map("-".join, NOTICED))
-def test_a_broken_plugin_is_named_with_its_breach(kind: Kind, name: str, done: Run) -> None:
+def test_a_broken_plugin_is_named_with_its_breach(kind: MethodKind, name: str, done: Run) -> None:
     (failure,) = (one for one in done.failures if one.row == row(kind, name))
     assert f"{kind} {name!r} of broken-plugins 1" in failure.message
     assert CAUSES.get(name, "broke its contract: expected") in failure.message

@@ -16,8 +16,9 @@ from semidbench.cli import main
 from semidbench.cli.app import app
 from semidbench.errors import UserError
 from semidbench.leaderboards.build import build, write
+from semidbench.methods.resolved import ResolvedRow
 from semidbench.runs import run as runs
-from semidbench.runs.cell import Row, run_cell
+from semidbench.runs.cell import run_cell
 from semidbench.runs.reporter import Silent, Work
 from semidbench.runs.run import run
 from semidbench.runs.shared.session import Session
@@ -127,7 +128,7 @@ def test_another_hash_of_the_rankings_is_found(out: Path, store: Path) -> None:
 def test_an_option_that_is_recorded_as_another_type_is_found(
     out: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_an_option(session: Session, row: Row, seed: int, folder: Path, work: Work, failed: Any) -> None:
+    def with_an_option(session: Session, row: ResolvedRow, seed: int, folder: Path, work: Work, failed: Any) -> None:
         run_cell(session, row, seed, folder, work, failed)
         forge(path_of(folder, RANKER, seed), change("options", ranker={"k": 5}))
 

@@ -11,7 +11,7 @@ import pytest
 from semidbench.cli import main
 from semidbench.errors import UserError
 from semidbench.isolation.limits import Limits
-from semidbench.methods.registry import KINDS, Kind
+from semidbench.methods.registry import KINDS, MethodKind
 from semidbench.testing import NearestRows, Rule, context, quantizer_rules, small_world
 from semidbench.testing.check import Report, check
 from semidbench.testing.evidence import Evidence, Measured
@@ -41,7 +41,7 @@ def ended_with(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
 
 
 @pytest.mark.parametrize(("kind", "name"), broken_plugins.EXPECTED, ids=map("-".join, broken_plugins.EXPECTED))
-def test_a_broken_plugin_breaks_its_rule_and_no_other(kind: Kind, name: str) -> None:
+def test_a_broken_plugin_breaks_its_rule_and_no_other(kind: MethodKind, name: str) -> None:
     report = check(name, kind, {}, _SHORT if name == "broken-hang" else _LIMITS)
     expected = broken_plugins.EXPECTED[kind, name]
     assert set(failed(report)) == ({expected} if expected else set()), (failed(report), report.evidence)
@@ -82,7 +82,7 @@ def test_every_rule_is_explained() -> None:
         ("layout", "state", "the state of numpy's global generator changed"),
     ],
 )
-def test_a_finding_says_what_was_seen(kind: Kind, name: str, words: str) -> None:
+def test_a_finding_says_what_was_seen(kind: MethodKind, name: str, words: str) -> None:
     [seen] = failed(check(f"broken-{name}", kind, {}, _LIMITS)).values()
     assert words in seen
 

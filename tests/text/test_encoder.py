@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from semidbench.errors import UserError
 from semidbench.text import encoder
 from semidbench.text.encoder import EncoderSpec, encoder_spec, lsa_fingerprint, open_encoder, sentence_fingerprint
-from semidbench.text.lsa import Lsa
+from semidbench.text.lsa import LsaEncoder
 from semidbench.text.pretrained import Pretrained, find_pretrained
 from semidbench.text.sentence_model import SentenceEncoder
 from semidbench.text.stored_encoder import CHUNK, StoredEncoder
@@ -118,7 +118,7 @@ def test_lsa_refuses_too_little_text(tmp_path: Path) -> None:
 def test_a_second_run_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["ship storm", "ghost", "ship storm"]
     first = lsa(tmp_path).encode(texts)
-    monkeypatch.setattr(Lsa, "encode", refuse)
+    monkeypatch.setattr(LsaEncoder, "encode", refuse)
     np.testing.assert_array_equal(lsa(tmp_path).encode(texts), first)
     with pytest.raises(AssertionError):
         lsa(tmp_path).encode(["ghost"])
@@ -130,13 +130,13 @@ def refuse(*given: Any, **named: Any) -> Any:
 
 def test_equal_texts_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    original = Lsa.encode
+    original = LsaEncoder.encode
 
     def spy(self: Any, texts: Any) -> Any:
         seen.extend(texts)
         return original(self, texts)
 
-    monkeypatch.setattr(Lsa, "encode", spy)
+    monkeypatch.setattr(LsaEncoder, "encode", spy)
     got = lsa(tmp_path).encode(["ship", "ghost", "ship"])
     assert sorted(seen) == ["ghost", "ship"]
     np.testing.assert_array_equal(got[0], got[2])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SCHEMA = 1
-Format = Literal["md", "json"]
+LedgerFormat = Literal["md", "json"]
 _APART = "Other data and another generator: these numbers do not compare with this track's."
 _BESIDE = "Ours follow the paper's protocol as far as the paper gives it. Difference: ours less the paper's."
 
@@ -170,7 +170,7 @@ def _json_table(board: Leaderboard, table: PaperTable) -> dict[str, Any]:
     return {"number": table.number, "notes": paper_notes(board, table), "cells": cells}
 
 
-RENDERERS: dict[Format, Callable[[Ledger], str]] = {"md": to_markdown, "json": to_json}
+RENDERERS: dict[LedgerFormat, Callable[[Ledger], str]] = {"md": to_markdown, "json": to_json}
 
 
 def write_comparison(board: Leaderboard, out: Path | str) -> list[Path]:

@@ -21,7 +21,7 @@ Verdict = Literal["holds", "not significant", "provisional", "not run", "fails"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class JudgedStatement:
     """What the results say on one statement.
 
     Attributes:
@@ -58,7 +58,7 @@ class Judgement:
     """A claim, what the results say on each of its statements, and what follows."""
 
     claim: Claim
-    findings: tuple[Finding, ...]
+    findings: tuple[JudgedStatement, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -68,7 +68,7 @@ class Judgement:
         return next((verdict for verdict in order if verdict in found), "holds")
 
     @property
-    def weakest(self) -> Finding:
+    def weakest(self) -> JudgedStatement:
         """The finding that decides the verdict; of several, the one with the smallest difference."""
         deciding = [finding for finding in self.findings if finding.verdict == self.verdict]
         return min(deciding, key=lambda finding: 0.0 if finding.difference is None else finding.difference)
@@ -90,7 +90,7 @@ class Ledger:
     judgements: tuple[Judgement, ...]
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[JudgedStatement, ...]:
         """Each statement once, in the order of the claims."""
         each = {finding.statement: finding for judgement in self.judgements for finding in judgement.findings}
         return tuple(each.values())
@@ -121,7 +121,7 @@ def judge(board: Leaderboard) -> Ledger:
     return Ledger(board, tuple(judgements))
 
 
-def judge_statement(board: Leaderboard, column: Column, statement: Statement, printed: Paper) -> Finding:
+def judge_statement(board: Leaderboard, column: Column, statement: Statement, printed: Paper) -> JudgedStatement:
     """What one column's tests say on a statement about it."""
     tests, names = column.tests, (statement.better, statement.worse)
     rows = {row.name: row for row in board.rows}
@@ -129,10 +129,10 @@ def judge_statement(board: Leaderboard, column: Column, statement: Statement, pr
     means = _mean(better, worse, column.key), _mean(worse, better, column.key)
     numbers = (_printed(printed, names[0], statement), _printed(printed, names[1], statement))
     if means[0] is None or means[1] is None:
-        return Finding(statement, numbers, means, None, None, 0, 0, 0, tests.m, "not run")
+        return JudgedStatement(statement, numbers, means, None, None, 0, 0, 0, tests.m, "not run")
     a, b = (tests.rows.index(name) for name in names)
     p, n_seeds = float(tests.p[a, b]), int(tests.n_seeds[a, b])
-    return Finding(
+    return JudgedStatement(
         statement,
         numbers,
         means,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from semidbench.leaderboards.caption import HOW_OFTEN_WRONG, data_line, mixed_warning, provisional_warning, seeds_line
-from semidbench.leaderboards.claims.judge import Finding, Judgement, Ledger, comparable, counts
+from semidbench.leaderboards.claims.judge import JudgedStatement, Judgement, Ledger, comparable, counts
 from semidbench.leaderboards.grids import DASH, TASK_NAMES, Cell, Grid, ten_digits
 
 RULE = (
@@ -65,7 +65,7 @@ def statements_grid(ledger: Ledger) -> Grid:
     return Grid("Every statement", headers, tuple(_statement_line(finding) for finding in ledger.findings))
 
 
-def _statement_line(finding: Finding) -> tuple[Cell, ...]:
+def _statement_line(finding: JudgedStatement) -> tuple[Cell, ...]:
     said = finding.statement
     return (
         Cell(f"{TASK_NAMES[said.task]} {said.group.title()}"),
@@ -81,15 +81,15 @@ def _statement_line(finding: Finding) -> tuple[Cell, ...]:
     )
 
 
-def _by(finding: Finding) -> str:
+def _by(finding: JudgedStatement) -> str:
     return DASH if finding.difference is None else f"{finding.difference:+.3f}"
 
 
-def _p(finding: Finding) -> str:
+def _p(finding: JudgedStatement) -> str:
     return DASH if finding.p is None else "1" if finding.p == 1 else f"{finding.p:.1e}"
 
 
-def _seeds(finding: Finding) -> str:
+def _seeds(finding: JudgedStatement) -> str:
     return f"{finding.seeds_ahead}/{finding.n_seeds}" if finding.n_seeds else DASH
 
 
@@ -109,7 +109,7 @@ def _verdict(judgement: Judgement) -> str:
     return f"provisional: {ahead} of {len(judgement.findings)} ahead"
 
 
-def _provisional(finding: Finding) -> str:
+def _provisional(finding: JudgedStatement) -> str:
     difference = finding.difference or 0
     return f"provisional: {'ahead' if difference > 0 else 'behind' if difference < 0 else 'level'}"
 
@@ -174,7 +174,7 @@ def ledger_json(ledger: Ledger) -> list[dict[str, Any]]:
     ]
 
 
-def _finding_json(finding: Finding) -> dict[str, Any]:
+def _finding_json(finding: JudgedStatement) -> dict[str, Any]:
     said = finding.statement
     return {
         "task": said.task,

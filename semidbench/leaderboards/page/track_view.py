@@ -41,7 +41,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RowView:
     """One row of the main table; `label` is its number, or R1, R2, ... for a reference."""
 
     label: str
@@ -66,8 +66,8 @@ class TrackView:
     tasks: tuple[tuple[str, int], ...]
     columns: tuple[Column, ...]
     paired: tuple[str, ...]
-    lines: tuple[Line, ...]
-    references: tuple[Line, ...]
+    lines: tuple[RowView, ...]
+    references: tuple[RowView, ...]
     caption: tuple[str, ...]
     pairs: dict[str, Any]
     wins: Grid
@@ -144,21 +144,21 @@ def _paired(column: Column) -> str:
     return f"{column.tests.n:,} {one}{'s' * (column.tests.n != 1)}"
 
 
-def _lines(board: Leaderboard) -> tuple[Line, ...]:
+def _lines(board: Leaderboard) -> tuple[RowView, ...]:
     beaten = [column.tests.significant.sum(axis=1).tolist() for column in board.columns]
     cells = main_grid(board).rows
     highest = _highest(board)
     return tuple(
-        Line(row_label(row, i), row.name, _numbers(board, row, cells[i][2:], highest, [of[i] for of in beaten]))
+        RowView(row_label(row, i), row.name, _numbers(board, row, cells[i][2:], highest, [of[i] for of in beaten]))
         for i, row in enumerate(board.rows)
     )
 
 
-def _references(board: Leaderboard) -> tuple[Line, ...]:
+def _references(board: Leaderboard) -> tuple[RowView, ...]:
     cells = main_grid(board).references
     none = [0] * len(board.columns)
     return tuple(
-        Line(row_label(row, i), row.name, _numbers(board, row, cells[i][2:], none, none))
+        RowView(row_label(row, i), row.name, _numbers(board, row, cells[i][2:], none, none))
         for i, row in enumerate(board.references)
     )
 

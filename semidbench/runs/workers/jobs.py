@@ -11,14 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from semidbench.methods.resolved import ResolvedMethod, ResolvedScheme
-from semidbench.runs.cell import Row, cell_label, is_finished
+from semidbench.methods.resolved import ResolvedMethod, ResolvedRow, ResolvedScheme
+from semidbench.runs.cell import cell_label, is_finished
 from semidbench.runs.shared.session import Session
 from semidbench.runs.stages.embed import embedding_key
 from semidbench.store.stages import find_stage
 
-Kind = Literal["embedder", "scheme", "ranker"]
-_ORDER: tuple[Kind, ...] = ("embedder", "scheme", "ranker")  # what others wait for first, the shortest last
+JobKind = Literal["embedder", "scheme", "ranker"]
+_ORDER: tuple[JobKind, ...] = ("embedder", "scheme", "ranker")  # what others wait for first, the shortest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Job:
         kept: a cell whose stages are all in the store.
     """
 
-    kind: Kind
+    kind: JobKind
     row: str
     seed: int
     embedder: int | None
@@ -51,7 +51,7 @@ class Job:
         return cell_label(self.what, self.seed)
 
 
-def plan_jobs(session: Session, rows: Sequence[Row], seeds: int) -> tuple[Job, ...]:
+def plan_jobs(session: Session, rows: Sequence[ResolvedRow], seeds: int) -> tuple[Job, ...]:
     """The jobs of a run: every cell, and each embedding that is not in the store yet once.
 
     Raises:

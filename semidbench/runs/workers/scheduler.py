@@ -18,8 +18,7 @@ from semidbench.isolation.limits import Limits
 from semidbench.machine import processes
 from semidbench.machine.channels import GRACE
 from semidbench.machine.processes import MessageQueue, Program
-from semidbench.methods.resolved import as_json
-from semidbench.runs.cell import Row
+from semidbench.methods.resolved import ResolvedRow, as_json
 from semidbench.runs.failures import Failure, write_failure
 from semidbench.runs.reporter import Reporter, Work
 from semidbench.runs.shared.session import Session, shared_inputs
@@ -46,10 +45,12 @@ class Setup:
     folder: Path
     inputs: dict[str, str]
     limits: Limits
-    rows: tuple[Row, ...]
+    rows: tuple[ResolvedRow, ...]
 
     @classmethod
-    def of(cls, session: Session, data: Path | None, folder: Path, limits: Limits, rows: tuple[Row, ...]) -> Setup:
+    def of(
+        cls, session: Session, data: Path | None, folder: Path, limits: Limits, rows: tuple[ResolvedRow, ...]
+    ) -> Setup:
         """The setup that opens this session again."""
         inputs = shared_inputs(session)
         return cls(session.track, session.split, data, session.store, session.device, folder, inputs, limits, rows)
