@@ -15,7 +15,7 @@ from semidbench.dataset import RawData, counted
 from semidbench.dataset.item_text import item_text
 from semidbench.dataset.latest import latest
 from semidbench.dataset.queries.query_files import Asked, read_queries
-from semidbench.dataset.tables.csv_rows import Row, csv_file, read_table
+from semidbench.dataset.tables.csv_files import TableRow, csv_file, read_rows
 from semidbench.dataset.tables.parquet_rows import read_parquet
 from semidbench.errors import UserError
 from semidbench.tracks import track
@@ -139,13 +139,13 @@ def _refuse_missing(data: Path) -> None:
         raise UserError(f"data folder {data} does not exist. {MUST_HOLD}")
 
 
-def _read(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
+def _read(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[TableRow]:
     if path.suffix == ".parquet":
         return read_parquet(path, required, optional)
-    return read_table(csv_file(path), required, optional)
+    return read_rows(csv_file(path), required, optional)
 
 
-def _name(row: Row, field: int, column: str) -> str:
+def _name(row: TableRow, field: int, column: str) -> str:
     """An item's or a user's name: any text, a number as it is written."""
     name = row.fields[field].strip()
     if not name:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from semidbench.dataset.movielens.ratings import Ratings, read_ratings
 from semidbench.dataset.movielens.read import read_movielens
-from semidbench.dataset.tables import number_columns
-from semidbench.dataset.tables.csv_rows import CsvFile
+from semidbench.dataset.tables import csv_files
+from semidbench.dataset.tables.csv_files import CsvFile
 from semidbench.errors import UserError
 from semidbench.tracks import track
 from tests.movielens_files import ML25M_MEMBERS, write_ml25m
@@ -224,7 +224,7 @@ def ratings_of(rows: list[tuple[int, int, int]], wanted: list[int], last: int | 
     st.integers(35, 200),
 )
 def test_batches_do_not_matter(rows: list[tuple[int, int, int]], wanted: set[int], last: int | None, size: int) -> None:
-    """In batches of a few rows, in one, and by lines (a sign that only the strict reader takes): all as by hand."""
+    """In batches of a few rows, in one, and row by row (pyarrow takes no sign): all as by hand."""
     by_user: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for user, movie, time in rows:
         if movie in wanted:
@@ -234,7 +234,7 @@ def test_batches_do_not_matter(rows: list[tuple[int, int, int]], wanted: set[int
     ]
     for batch_bytes, end in ((size, ""), (1 << 20, ""), (1 << 20, "+9,0,1,1\n")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(number_columns, "BATCH_BYTES", batch_bytes)
+            patch.setattr(csv_files, "BATCH_BYTES", batch_bytes)
             found = ratings_of(rows, sorted(wanted), last, end)
         nine = [(9, 0, 1)] if end and 0 in wanted else []
         columns = (found.users.tolist(), found.movies.tolist(), found.timestamps.tolist())
@@ -244,8 +244,40 @@ def test_batches_do_not_matter(rows: list[tuple[int, int, int]], wanted: set[int
         assert found.all_users.tolist() == sorted({row[0] for row in rows}) + [9] * bool(end)
 
 
+def test_of_many_mistakes_the_first_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the file, whatever batch it stands in."""
+    monkeypatch.setattr(csv_files, "BATCH_BYTES", 64)
+    rows = [(user, movie, 5) for user in range(1, 20) for movie in range(6)]
+    with pytest.raises(UserError, match=r"2 duplicate ratings .* lines 14 and 20 \(user 3, movie 0\)"):
+        ratings_of([*rows[:18], (3, 0, 7), *rows[18:], (1, 0, 7)], [0, 1], 2)
+    with pytest.raises(UserError, match=r"2 ratings are of movies .* first on line 20 \(movieId 8\)"):
+        ratings_of([*rows[:18], (3, 8, 7), *rows[18:], (1, 7, 7)], [0, 1], 2)
+
+
 def test_a_repeat_in_a_later_batch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(number_columns, "BATCH_BYTES", 64)
+    monkeypatch.setattr(csv_files, "BATCH_BYTES", 64)
     rows = [(user, movie, 5) for user in range(1, 20) for movie in range(6)]
     with pytest.raises(UserError, match=r"1 duplicate ratings .* lines 2 and 116 \(user 1, movie 0\)"):
         ratings_of([*rows, (1, 0, 7)], [0, 1], 2)
+
+
+@pytest.mark.parametrize("batch_bytes", [64, 1 << 20])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_second_score_is_found_in_any_batch(
+    unpacked: Path, monkeypatch: pytest.MonkeyPatch, batch_bytes: int, in_order: bool
+) -> None:
+    monkeypatch.setattr(csv_files, "BATCH_BYTES", batch_bytes)
+    scores = unpacked / "ml-25m" / "genome-scores.csv"
+    header, *lines = scores.read_text().splitlines()
+    before = lines if in_order else [*reversed(lines[1:])]
+    scores.write_text("\n".join([header, *before, lines[7], *([] if in_order else lines[:1])]) + "\n")
+    movie, tag, _ = lines[7].split(",")
+    message = f"line {len(before) + 2}: the relevance of tagId {tag} to movieId {movie} is there a second time"
+    with pytest.raises(UserError, match=message):
+        read_movielens(SECTION, unpacked)
+
+
+def test_a_user_id_that_is_too_large_is_one_clear_line() -> None:
+    for user in (2**62, -(2**62)):
+        with pytest.raises(UserError, match=rf"ratings.csv, line 3: userId {user} is too large"):
+            ratings_of([(1, 0, 5), (user, 0, 5)], [0], None)

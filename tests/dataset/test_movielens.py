@@ -97,6 +97,7 @@ def test_nothing_beside_the_data_folder_is_read(tmp_path: Path) -> None:
             MOVIES.encode() + b"7,Caf\xe9 (1990),Drama\n",
             r"movies.csv, line 6: byte 0xe9 at offset \d+ is not",
         ),
+        ("movies", "movieId,title,genres\n", r"movies.csv has no movies"),
         ("ratings", "", r"ratings.csv is empty"),
         ("ratings", "userId,movieId,rating,timestamp\n", r"ratings.csv has no ratings"),
         ("ratings", RATINGS.replace("rating,", "stars,"), r"ratings.csv has no column 'rating'"),

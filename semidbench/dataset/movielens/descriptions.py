@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from semidbench.dataset.movielens.locate import ReleaseFiles
-from semidbench.dataset.tables.csv_rows import Row, csv_file, read_header, read_table
+from semidbench.dataset.tables.csv_files import TableRow, csv_file, read_header, read_rows
 from semidbench.errors import UserError
 
 Key = Literal["movieId", "imdbId", "tmdbId"]
@@ -56,7 +56,7 @@ def read_descriptions(path: Path, movies: Collection[int], files: ReleaseFiles) 
     found: dict[int, Described] = {}
     seen: set[int] = set()
     strangers = 0
-    for row in read_table(csv_file(path), (key, "description"), ("cast",)):
+    for row in read_rows(csv_file(path), (key, "description"), ("cast",)):
         number = _number(row, 0, key)
         if number in seen:
             raise row.error(f"{key} {number} is there a second time")
@@ -71,14 +71,14 @@ def read_descriptions(path: Path, movies: Collection[int], files: ReleaseFiles) 
 def _links(files: ReleaseFiles, key: Key, movies: Collection[int]) -> Mapping[int, list[int]]:
     """The movieIds of each number at IMDb or TMDB: MovieLens has some movies twice."""
     numbered: dict[int, list[int]] = {}
-    for row in read_table(files.file("links"), ("movieId", key)):
+    for row in read_rows(files.file("links"), ("movieId", key)):
         movie = row.integer(0, "movieId")
         if row.fields[1].strip() and movie in movies:
             numbered.setdefault(_number(row, 1, key), []).append(movie)
     return numbered
 
 
-def _number(row: Row, field: int, key: Key) -> int:
+def _number(row: TableRow, field: int, key: Key) -> int:
     if key != "imdbId":
         return row.integer(field, key)
     text = row.fields[field].strip().lower().removeprefix("tt")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
-
 import numpy as np
+from numpy.typing import NDArray
 
 from semidbench.api import Ints
 from semidbench.dataset.latest import are_in
 from semidbench.dataset.movielens.locate import ReleaseFiles
-from semidbench.dataset.tables.csv_rows import CsvFile, read_table
-from semidbench.dataset.tables.number_columns import Column, NotPlain, number_batches
+from semidbench.dataset.tables.csv_files import CsvFile, NumberBatch, read_numbers, read_rows
 from semidbench.errors import UserError
 
 
@@ -28,17 +25,13 @@ def read_genome(files: ReleaseFiles, known: Ints, count: int) -> dict[int, tuple
     """
     tags = _read_tags(files.file("genome-tags"))
     tag_ids = np.array(sorted(tags), dtype=np.int64)
-    scores = files.file("genome-scores")
-    try:
-        top = _most_relevant(number_batches(scores, ("movieId", "tagId"), ("relevance",)), known, tag_ids, count)
-    except NotPlain:
-        top = _most_relevant([_read_by_lines(scores, known, tag_ids)], known, tag_ids, count)
+    top = _most_relevant(files.file("genome-scores"), known, tag_ids, count)
     return {movie: tuple(tags[tag] for tag in chosen) for movie, chosen in top.items()}
 
 
 def _read_tags(file: CsvFile) -> dict[int, str]:
     tags: dict[int, str] = {}
-    for row in read_table(file, ("tagId", "tag")):
+    for row in read_rows(file, ("tagId", "tag")):
         tag, text = row.integer(0, "tagId"), " ".join(row.fields[1].split())
         if tag in tags:
             raise row.error(f"tagId {tag} is there a second time")
@@ -50,22 +43,18 @@ def _read_tags(file: CsvFile) -> dict[int, str]:
     return tags
 
 
-def _most_relevant(
-    batches: Iterable[dict[str, Column]], known: Ints, tag_ids: Ints, count: int
-) -> dict[int, list[int]]:
+def _most_relevant(file: CsvFile, known: Ints, tag_ids: Ints, count: int) -> dict[int, list[int]]:
     # Most movies have no genome: rows of zeros that are never written to take no memory.
     relevance = np.zeros((len(known), len(tag_ids)))
     given = np.zeros(relevance.shape, dtype=bool)
-    total = 0
-    for batch in batches:
-        if not (are_in(batch["movieId"], known).all() and are_in(batch["tagId"], tag_ids).all()):
-            raise NotPlain("scores of unknown movies or tags")
+    for batch in read_numbers(file, ("movieId", "tagId"), ("relevance",)):
+        for name, ids, where in (("movieId", known, "movies.csv"), ("tagId", tag_ids, "genome-tags.csv")):
+            if len(unknown := np.flatnonzero(~are_in(batch[name], ids))):
+                raise batch.error(int(unknown[0]), f"{name} {batch[name][unknown[0]]} is not in {where}")
         rows, columns = np.searchsorted(known, batch["movieId"]), np.searchsorted(tag_ids, batch["tagId"])
+        _refuse_repeats(batch, given[rows, columns], rows * len(tag_ids) + columns)
         relevance[rows, columns] = batch["relevance"]
         given[rows, columns] = True
-        total += len(rows)
-    if total != np.count_nonzero(given):
-        raise NotPlain("a score is there twice")
     top = {}
     for row in np.flatnonzero(given.any(axis=1)).tolist():
         scored = np.flatnonzero(given[row])
@@ -74,23 +63,20 @@ def _most_relevant(
     return top
 
 
-def _read_by_lines(file: CsvFile, known: Ints, tag_ids: Ints) -> dict[str, Column]:
-    """The whole file as one batch, or the error that says what is wrong with it."""
-    movie_rows = {movie: row for row, movie in enumerate(known.tolist())}
-    tag_rows = {tag: row for row, tag in enumerate(tag_ids.tolist())}
-    given = bytearray(len(movie_rows) * len(tag_rows))
-    movies, tags, relevance = array("q"), array("q"), array("d")
-    for row in read_table(file, ("movieId", "tagId", "relevance")):
-        movie, tag = row.integer(0, "movieId"), row.integer(1, "tagId")
-        if movie not in movie_rows:
-            raise row.error(f"movieId {movie} is not in movies.csv")
-        if tag not in tag_rows:
-            raise row.error(f"tagId {tag} is not in genome-tags.csv")
-        place = movie_rows[movie] * len(tag_rows) + tag_rows[tag]
-        if given[place]:
-            raise row.error(f"the relevance of tagId {tag} to movieId {movie} is there a second time")
-        given[place] = True
-        movies.append(movie)
-        tags.append(tag)
-        relevance.append(row.number(2, "relevance"))
-    return {"movieId": np.array(movies), "tagId": np.array(tags), "relevance": np.array(relevance)}
+def _refuse_repeats(batch: NumberBatch, given: NDArray[np.bool_], places: Ints) -> None:
+    """A UserError if a score is there twice.
+
+    Args:
+        batch: N scores.
+        given: bool (N,), whether an earlier batch has a score of that movie and tag.
+        places: int64 (N,), one number per (movie, tag).
+    """
+    repeated = given
+    if (places[1:] <= places[:-1]).any():  # the official file is in order, and needs no sorting
+        repeated = np.ones(len(places), dtype=bool)
+        repeated[np.unique(places, return_index=True)[1]] = False
+        repeated |= given
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        pair = f"tagId {batch['tagId'][row]} to movieId {batch['movieId'][row]}"
+        raise batch.error(row, f"the relevance of {pair} is there a second time")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from semidbench.dataset.movielens.releases import RELEASES, Release
-from semidbench.dataset.tables.csv_rows import CsvFile, csv_file
+from semidbench.dataset.tables.csv_files import CsvFile, csv_file
 from semidbench.errors import UserError
 from semidbench.tracks import track
 

@@ -1,17 +1,15 @@
-"""ratings.csv, of any length: fast where there is nothing to object to, by lines where there is."""
+"""ratings.csv, of any length: each user's latest ratings of the movies that count."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from semidbench.api import Ints
 from semidbench.dataset.latest import are_in, latest
-from semidbench.dataset.tables.csv_rows import CsvFile, read_table
-from semidbench.dataset.tables.number_columns import Column, NotPlain, number_batches
+from semidbench.dataset.tables.csv_files import CsvFile, NumberBatch, lines_of, read_numbers
 from semidbench.errors import UserError
 
 
@@ -49,39 +47,12 @@ def read_ratings(file: CsvFile, known: Ints, wanted: Ints, last: int | None) -> 
         UserError: malformed, of unknown movies, or with two ratings of a movie by one user; the message names
             the line.
     """
-    try:
-        return _gathered(file, _plain_batches(file), known, wanted, last)
-    except NotPlain:
-        return _gathered(file, [_read_by_lines(file, known)], known, wanted, last)
-
-
-def refuse_unknown(source: str, what: str, unknown: list[tuple[int, int]]) -> None:
-    """Raise a UserError about (line, movieId) of movies that movies.csv does not have, if there are any."""
-    if unknown:
-        line, movie = unknown[0]
-        raise UserError(
-            f"{source}: {len(unknown)} {what} are of movies that movies.csv does not have, the first on line {line} "
-            f"(movieId {movie}). Use files of one MovieLens release"
-        )
-
-
-def _plain_batches(file: CsvFile) -> Iterator[dict[str, Column]]:
-    return number_batches(file, ("userId", "movieId", "timestamp"), ("rating",))
-
-
-def _gathered(
-    file: CsvFile, batches: Iterable[dict[str, Column]], known: Ints, wanted: Ints, last: int | None
-) -> Ratings:
-    """Cut each batch to what may be kept, then all of them; what is left of the others is one number a rating."""
-    users, movies, timestamps, pairs, everybody = ([np.zeros(0, dtype=np.int64)] for _ in range(5))
+    users, movies, timestamps, pairs, all_users = ([np.zeros(0, dtype=np.int64)] for _ in range(5))
     is_wanted = are_in(known, wanted)
     of_others = 0
-    for batch in batches:
-        of_movie = np.minimum(np.searchsorted(known, batch["movieId"]), len(known) - 1)
-        if (known[of_movie] != batch["movieId"]).any():
-            raise NotPlain("ratings of unknown movies")
-        pairs.append(_pairs(batch["userId"], of_movie, len(known)))
-        everybody.append(np.unique(batch["userId"]))
+    for batch, of_movie in _batches(file, known):  # of each only what may be kept, and one number for every rating
+        pairs.append(_pairs(batch, of_movie, len(known)))
+        all_users.append(np.unique(batch["userId"]))
         rows = np.flatnonzero(is_wanted[of_movie])
         of_others += len(of_movie) - len(rows)
         if last is not None:
@@ -91,64 +62,66 @@ def _gathered(
     total = sum(map(len, pairs))
     if not total:
         raise UserError(f"{file.source} has no ratings. Put the complete file there")
-    _refuse_repeats(pairs)
+    _refuse_repeats(file, pairs, known)
     kept = [np.concatenate(parts) for parts in (users, movies, timestamps)]
     order = latest(kept[0], kept[1], kept[2], last)
     return Ratings(
         users=kept[0][order],
         movies=kept[1][order],
         timestamps=kept[2][order],
-        all_users=np.unique(np.concatenate(everybody)),
+        all_users=np.unique(np.concatenate(all_users)),
         total=total,
         of_others=of_others,
     )
 
 
-def _pairs(users: Ints, movie_rows: Ints, n_movies: int) -> Ints:
+def unknown_movies(source: str, what: str, count: int, line: int, movie: int) -> UserError:
+    """The error about entries of movies that movies.csv does not have: how many, and the first of them."""
+    return UserError(
+        f"{source}: {count} {what} are of movies that movies.csv does not have, the first on line {line} "
+        f"(movieId {movie}). Use files of one MovieLens release"
+    )
+
+
+def _batches(file: CsvFile, known: Ints) -> Iterator[tuple[NumberBatch, Ints]]:
+    """The file, with the row in `known` of each rating's movie. Behind the last batch: a UserError for unknown ones."""
+    count, first = 0, (0, 0)
+    for batch in read_numbers(file, ("userId", "movieId", "timestamp"), ("rating",)):
+        rows = np.minimum(np.searchsorted(known, batch["movieId"]), len(known) - 1)
+        unknown = np.flatnonzero(known[rows] != batch["movieId"])
+        if len(unknown) and not count:
+            first = batch.first + int(unknown[0]), int(batch["movieId"][unknown[0]])
+        count += len(unknown)
+        yield batch, rows
+    if count:
+        (line,) = lines_of(file, {first[0]})
+        raise unknown_movies(file.source, "ratings", count, line, first[1])
+
+
+def _pairs(batch: NumberBatch, movie_rows: Ints, n_movies: int) -> Ints:
     """One int64 per (user, movie)."""
-    if np.abs(users).max(initial=0) >= 2**62 // n_movies:
-        raise NotPlain("a userId is too large")
-    pairs: Ints = users * n_movies + movie_rows
-    return pairs
+    users: Ints = batch["userId"]
+    limit = 2**62 // n_movies
+    if len(too_large := np.flatnonzero((users >= limit) | (users <= -limit))):
+        raise batch.error(int(too_large[0]), f"userId {users[too_large[0]]} is too large")
+    return users * n_movies + movie_rows
 
 
-def _refuse_repeats(parts: list[Ints]) -> None:
+def _refuse_repeats(file: CsvFile, parts: list[Ints], known: Ints) -> None:
     """Empties `parts`, to need no more memory than the pairs themselves and one copy."""
     pairs = np.concatenate(parts)
     parts.clear()
-    pairs.sort()
-    if (pairs[1:] == pairs[:-1]).any():
-        raise NotPlain("a user rated a movie twice")
-
-
-def _read_by_lines(file: CsvFile, known: Ints) -> dict[str, Column]:
-    """The whole file as one batch, or the error that says what is wrong with it."""
-    columns = [array("q") for _ in range(4)]  # user, movie, timestamp, line
-    movies = frozenset(known.tolist())
-    unknown: list[tuple[int, int]] = []
-    for row in read_table(file, ("userId", "movieId", "rating", "timestamp")):
-        user, movie = row.integer(0, "userId"), row.integer(1, "movieId")
-        row.number(2, "rating")
-        if movie not in movies:
-            unknown.append((row.line, movie))
-        for column, number in zip(columns, (user, movie, row.integer(3, "timestamp"), row.line), strict=True):
-            column.append(number)
-    refuse_unknown(file.source, "ratings", unknown)
-    users, items, timestamps, lines = (np.array(column, dtype=np.int64) for column in columns)
-    _refuse_duplicates(file.source, users, items, lines)
-    if np.abs(users).max(initial=0) >= 2**62 // max(len(known), 1):
-        raise UserError(f"{file.source} has a userId of {np.abs(users).max()}, too large. Renumber the users")
-    return {"userId": users, "movieId": items, "timestamp": timestamps}
-
-
-def _refuse_duplicates(source: str, users: Ints, items: Ints, lines: Ints) -> None:
-    order = np.lexsort((lines, items, users))
-    again = (np.diff(users[order]) == 0) & (np.diff(items[order]) == 0)
-    if again.any():
-        pairs = np.stack([lines[order][:-1][again], lines[order][1:][again]], axis=1)
-        first, second = pairs[np.argmin(pairs[:, 1])].tolist()
-        row = int(np.flatnonzero(lines == second)[0])
-        raise UserError(
-            f"{source}: {int(again.sum())} duplicate ratings of one movie by one user, the first on lines {first} and "
-            f"{second} (user {users[row]}, movie {items[row]}). Keep one of each and run again"
-        )
+    if (pairs[1:] > pairs[:-1]).all():  # in the order of the official files
+        return
+    ordered = np.sort(pairs)
+    if (ordered[1:] > ordered[:-1]).all():
+        return
+    order = np.argsort(pairs, kind="stable")
+    again = np.flatnonzero(pairs[order[1:]] == pairs[order[:-1]])
+    one = again[np.argmin(order[again + 1])]
+    first, second = lines_of(file, order[[one, one + 1]].tolist())
+    user, movie = divmod(int(pairs[order[one]]), len(known))
+    raise UserError(
+        f"{file.source}: {len(again)} duplicate ratings of one movie by one user, the first on lines {first} and "
+        f"{second} (user {user}, movie {known[movie]}). Keep one of each and run again"
+    )

@@ -17,8 +17,8 @@ from semidbench.dataset.latest import are_in
 from semidbench.dataset.movielens.descriptions import NOTHING, Described, read_descriptions
 from semidbench.dataset.movielens.genome import read_genome
 from semidbench.dataset.movielens.locate import ReleaseFiles, find_descriptions, find_release
-from semidbench.dataset.movielens.ratings import Ratings, read_ratings, refuse_unknown
-from semidbench.dataset.tables.csv_rows import read_table
+from semidbench.dataset.movielens.ratings import Ratings, read_ratings, unknown_movies
+from semidbench.dataset.tables.csv_files import read_rows
 from semidbench.errors import UserError
 from semidbench.tracks import track
 
@@ -118,7 +118,8 @@ def _turn(title: str) -> str:
 
 def _read_movies(files: ReleaseFiles) -> dict[int, _Movie]:
     movies: dict[int, _Movie] = {}
-    for row in read_table(files.file("movies"), ("movieId", "title", "genres")):
+    file = files.file("movies")
+    for row in read_rows(file, ("movieId", "title", "genres")):
         movie = row.integer(0, "movieId")
         raw = row.fields[1].strip()
         if movie in movies:
@@ -132,6 +133,8 @@ def _read_movies(files: ReleaseFiles) -> dict[int, _Movie]:
             year=int(year[1]) if year else 0,
             genres=tuple(dict.fromkeys(genre for genre in genres if genre and genre != NO_GENRES)),
         )
+    if not movies:
+        raise UserError(f"{file.source} has no movies. Put the complete file there")
     return movies
 
 
@@ -147,7 +150,7 @@ def _read_tags(
     given: list[tuple[int, int, str]] = []
     unknown: list[tuple[int, int]] = []
     blank = 0
-    for row in read_table(file, ("userId", "movieId", "tag", "timestamp")):
+    for row in read_rows(file, ("userId", "movieId", "tag", "timestamp")):
         movie, tag = row.integer(1, "movieId"), " ".join(row.fields[2].split())
         if movie not in movies:
             unknown.append((row.line, movie))
@@ -155,7 +158,8 @@ def _read_tags(
             blank += 1
         else:
             given.append((row.integer(3, "timestamp"), movie, tag))
-    refuse_unknown(file.source, "tags", unknown)
+    if unknown:
+        raise unknown_movies(file.source, "tags", len(unknown), *unknown[0])
     first: defaultdict[int, dict[str, str]] = defaultdict(dict)
     often: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for _, movie, tag in sorted(given, key=lambda entry: entry[0]):

@@ -13,7 +13,7 @@ import numpy as np
 
 from semidbench.api import Queries
 from semidbench.dataset.queries.facets import title_pattern
-from semidbench.dataset.tables.csv_rows import text_lines
+from semidbench.dataset.tables.text_lines import text_lines
 from semidbench.errors import UserError
 
 _SPLITS = ("train", "test")

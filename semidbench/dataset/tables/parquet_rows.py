@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semidbench.dataset.tables.csv_rows import Row
+from semidbench.dataset.tables.csv_files import TableRow
 from semidbench.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
+def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[TableRow]:
     """The rows (counted from 1); nulls and absent optional columns read as '', lists as a|b.
 
     Raises:
@@ -37,7 +37,7 @@ def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = 
             absent = [""] * batch.num_rows
             for fields in zip(*(texts.get(name, absent) for name in (*required, *optional)), strict=True):
                 number += 1
-                yield Row(str(path), number, fields, counted="row")
+                yield TableRow(str(path), number, fields, counted="row")
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"cannot read {path}: {error}. Check that it is a complete Parquet file") from error
 
