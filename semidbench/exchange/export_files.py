@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from semidbench.errors import UserError
 from semidbench.exchange.finished_cell import FinishedCell
-from semidbench.store.files import slug
+from semidbench.store.files import replacing, slug
 
 DEFAULT_OUT = Path("semidbench-export")
 
@@ -29,12 +29,10 @@ def write_files(folder: Path, files: Mapping[str, Iterable[bytes]]) -> tuple[Pat
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".semidbench-", dir=folder) as unfinished:
+        with ExitStack() as all_written:
             for name, pieces in files.items():
-                with (Path(unfinished) / name).open("wb") as file:
+                with all_written.enter_context(replacing(folder / name)).open("wb") as file:
                     file.writelines(pieces)
-            for name in files:
-                (Path(unfinished) / name).replace(folder / name)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder}: {error.strerror}. Free it, or name another folder with --out"

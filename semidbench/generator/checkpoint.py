@@ -1,7 +1,6 @@
 """Where a training run stands, on disk: one safetensors file, the numbers that are no tensors in its header.
 
-Written beside the old file and moved over it, so that a kill at any moment leaves one that is whole. No
-pickle.
+A kill at any moment leaves a file that is whole. No pickle.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semidbench.errors import UserError
+from semidbench.store.files import left_behind, replacing
 
 FORMAT = 1
 _HEADER = "semidbench_checkpoint"
@@ -70,11 +70,13 @@ def save_checkpoint(path: Path, moving: Moving, position: Position) -> None:
         "schedule": moving.schedule.state_dict(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, unfinished, {_HEADER: json.dumps(record)})
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    for leftover in left_behind(path):  # of a run that was killed: only one process trains this generator
+        leftover.unlink()
+    with replacing(path) as unfinished:
+        contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        save_file(contiguous, unfinished, {_HEADER: json.dumps(record)})
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())  # the old file holds hours of work
 
 
 def load_checkpoint(path: Path, moving: Moving) -> Position | None:

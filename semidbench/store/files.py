@@ -6,24 +6,42 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 from semidbench.errors import UserError
 
+_NAME = 40  # characters of a file's name in that of its temporary file: names are bounded
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write a file to; when the block ends, that file replaces `path`.
+
+    So `path` is at any moment the old file or the new one, whole. If the block raises, the new file is removed. A
+    process that is killed leaves it: `.NAME-DIGITS.tmp`, where NAME is the beginning of the file's name.
+    """
+    temporary = path.with_name(f".{path.name[:_NAME]}-{os.urandom(8).hex()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def left_behind(path: Path) -> list[Path]:
+    """What processes that were killed while `replacing` a file left of it, and what others are writing now."""
+    digits = "[0-9a-f]" * 16
+    return sorted(path.parent.glob(f".{escape(path.name[:_NAME])}-{digits}.tmp"))
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that at any moment it is either the old one or the new one, whole."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)  # mkstemp gives 0600; results are there to be read
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_texts(texts: Mapping[Path, str]) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semidbench.errors import UserError
+from semidbench.store.files import file_sha256
 
 if TYPE_CHECKING:
     from semidbench.tracks.track import Pinned
@@ -48,7 +48,7 @@ def find_pretrained(pin: Pinned) -> Pretrained:
     """
     folder = _local(pin) or _packaged(pin) or _from_hub(pin)
     small = {path for pattern in _SETTINGS for path in folder.glob(pattern) if path.is_file()}
-    files = {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted({folder / WEIGHTS, *small})}
+    files = {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted({folder / WEIGHTS, *small})}
     if pin.weights_sha256 is not None and files[WEIGHTS] != pin.weights_sha256:
         raise UserError(
             f"{folder / WEIGHTS} has sha256 {files[WEIGHTS]}, and the track pins {pin.weights_sha256} for {pin.name}. "
@@ -113,11 +113,3 @@ def _from_hub(pin: Pinned) -> Path:
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"the hub's {pin.name}, revision {pin.revision}, has no {WEIGHTS}. Pin a revision that does")
     return folder
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}. Get the whole model again") from error

@@ -5,9 +5,7 @@ A list whose encoding was interrupted goes on at the first chunk that is not the
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from tokenize import TokenError
 import numpy as np
 
 from semidbench.api import Floats
+from semidbench.store.files import replacing
 from semidbench.store.json_text import hash_json
 
 FORMAT = 3  # of the files in the store; their names depend on it
@@ -98,11 +97,5 @@ def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
 
 
 def _write(path: Path, encodings: Floats) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, np.ascontiguousarray(encodings), allow_pickle=False)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, temporary.open("wb") as file:  # np.save would add .npy to a path
+        np.save(file, np.ascontiguousarray(encodings), allow_pickle=False)
