@@ -33,5 +33,10 @@ _plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def hash_json(value: Any) -> str:
-    """Hex SHA-256 of a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    """Hex SHA-256 of a JSON value, by its one canonical form: keys sorted, ASCII alone.
+
+    Raises:
+        ValueError: a number that is not finite.
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
