@@ -92,6 +92,9 @@ def serving(model: Model) -> Iterator[Stub]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
+        def do_GET(self) -> None:  # many servers have no list of models
+            self._send(fails(404, "no such path"))
+
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path != "/v1/chat/completions":

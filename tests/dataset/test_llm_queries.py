@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from semidbench.api import Catalogue
 from semidbench.dataset.item_text import item_text
 from semidbench.dataset.queries.llm.answer import Answer, Taken, Unusable, judge, parse_answer
 from semidbench.dataset.queries.llm.ask import MAX_ANSWERS, MAX_FAILED_IN_A_ROW, Tally
-from semidbench.dataset.queries.llm.client import FIRST_WAIT_S, MAX_TRIES, MAX_TRIES_UNREACHED, Endpoint
+from semidbench.dataset.queries.llm.client import MAX_RETRIES, Endpoint
 from semidbench.dataset.queries.llm.journal import Header, open_journal, read_journal
 from semidbench.dataset.queries.llm.prompt import Item, items_to_ask, prompt_template
 from semidbench.dataset.queries.llm.write import JOURNAL, REJECTED, Plan, ask_for_queries, plan_queries, sole_use
@@ -48,24 +50,21 @@ def plan_of(folder: Path, items: int, model: str = "stub", temperature: float | 
     return plan_queries(SECTION, catalogue(items), movie_ids(items), folder, model, temperature)
 
 
-class Waits(list[float]):
-    """Stands for sleeping."""
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the openai client would have slept between tries."""
+    seconds: list[float] = []
 
-    async def __call__(self, seconds: float) -> None:
-        self.append(seconds)
+    async def sleep(delay: float) -> None:
+        seconds.append(delay)
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    return seconds
 
 
-def ask(
-    folder: Path,
-    stub: Stub,
-    items: int,
-    waits: Waits | None = None,
-    concurrency: int = 1,
-    limit: int | None = None,
-) -> Tally:
+def ask(folder: Path, stub: Stub, items: int, concurrency: int = 1, limit: int | None = None) -> Tally:
     endpoint = Endpoint(stub.base_url, "stub", "secret", "STUB_KEY")
-    sleep = Waits() if waits is None else waits
-    return ask_for_queries(plan_of(folder, items), endpoint, concurrency=concurrency, limit=limit, sleep=sleep)
+    return ask_for_queries(plan_of(folder, items), endpoint, concurrency=concurrency, limit=limit)
 
 
 def good(question: Question) -> Response:
@@ -319,78 +318,104 @@ def test_questions_in_flight_are_as_many_as_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "trouble",
-    [
-        fails(429),
-        fails(500),
-        fails(503),
-        fails(408),
-        Response(says("{}").body, cut=20),
-        Response(b""),
-        Response(b"<html>busy</html>"),
-        Response(b"{}"),
-        Response(b'{"choices": []}'),
-    ],
-    ids=["429", "500", "503", "408", "cut", "nothing", "html", "empty", "no choice"],
+    [fails(429), fails(500), fails(503), fails(408), fails(409), Response(says("{}").body, cut=20)],
+    ids=["429", "500", "503", "408", "409", "cut"],
 )
-def test_passing_trouble_is_waited_out_with_growing_waits(tmp_path: Path, trouble: Response) -> None:
-    waits, again = Waits(), Waits()
+def test_passing_trouble_is_waited_out_with_growing_waits(
+    tmp_path: Path, waits: list[float], trouble: Response
+) -> None:
     with serving(good_but_for(trouble, trouble, trouble)) as stub:
-        tally = ask(tmp_path, stub, 2, waits)
+        tally = ask(tmp_path, stub, 2)
     assert tally.kept == 2
     assert len(stub.questions) == 5
     assert len(waits) == 3
-    assert all(FIRST_WAIT_S * 2**n / 2 <= wait <= FIRST_WAIT_S * 2**n for n, wait in enumerate(waits))
-    (tmp_path / "again").mkdir()
-    with serving(good_but_for(trouble, trouble, trouble)) as stub:
-        ask(tmp_path / "again", stub, 2, again)
-    assert again == waits  # the jitter is seeded
+    assert all(0.375 * 2**n <= wait <= 0.5 * 2**n for n, wait in enumerate(waits))
 
 
-def test_retry_after_is_respected(tmp_path: Path) -> None:
-    date = "Wed, 21 Oct 2015 07:28:00 GMT"  # past
-    waits = Waits()
-    with serving(good_but_for(*(fails(429, Retry_After=when) for when in ("0", "7", date)))) as stub:
-        assert ask(tmp_path, stub, 2, waits).kept == 2
-    assert waits == [0, 7, 0]
+def test_retry_after_is_respected(tmp_path: Path, waits: list[float]) -> None:
+    with serving(good_but_for(fails(429, Retry_After="7"), fails(503, Retry_After="100"))) as stub:
+        assert ask(tmp_path, stub, 2).kept == 2
+    assert waits == [7, 100]
+
+
+def test_a_rate_limit_per_minute_is_waited_out(tmp_path: Path, waits: list[float]) -> None:
+    with serving(lambda question: good(question) if question.before == MAX_RETRIES else fails(429)) as stub:
+        assert ask(tmp_path, stub, 1).kept == 1
+    assert len(stub.questions) == MAX_RETRIES + 1
+    assert 50 < sum(waits) < 75
 
 
 @pytest.mark.parametrize(
-    ("response", "message"),
+    ("body", "reason"),
     [
-        (fails(401, "wrong key secret"), r"refuses the key in STUB_KEY \(HTTP 401\)"),
-        (fails(403), r"refuses the key in STUB_KEY \(HTTP 403\)"),
-        (fails(404, "no such model"), "no model 'stub'.*no such model"),
-        (fails(402), "quota"),
-        (fails(429, code="insufficient_quota"), "quota is used up"),
-        (fails(429, Retry_After="3600"), "left alone for 3,600 s"),
+        (b"", "the response is not a chat completion"),
+        (b"<html>busy</html>", "the response is not a chat completion"),
+        (b"{}", r"not a chat completion \(no choices\)"),
+        (b'{"choices": []}', r"not a chat completion \(no choices\)"),
+        (b'{"error": {"message": "upstream is down"}}', r"not a chat completion \(.*upstream is down"),
+    ],
+    ids=["nothing", "html", "empty", "no choice", "error"],
+)
+def test_a_response_without_a_completion_is_asked_for_again(
+    tmp_path: Path, waits: list[float], body: bytes, reason: str
+) -> None:
+    def model(question: Question) -> Response:
+        return Response(body) if "Abquob" in question.prompt or question.number == 0 else good(question)
+
+    with serving(model) as stub:
+        tally = ask(tmp_path, stub, 3)
+    assert (tally.kept, tally.replies, len(stub.questions)) == (2, 2, 3 + MAX_ANSWERS)
+    assert all(question.messages == stub.questions[0].messages for question in stub.questions[:2])
+    (rejected,) = tally.rejected
+    assert (rejected.item.movie, len(rejected.reasons), rejected.last) == (20, MAX_ANSWERS, "")
+    assert all(re.search(reason, each) for each in rejected.reasons)
+    assert waits == []
+
+
+def test_a_server_that_is_no_api_stops_the_run(tmp_path: Path) -> None:
+    with (
+        serving(lambda question: Response(b"<html>Welcome</html>")) as stub,
+        pytest.raises(UserError, match=f"gave no answer to {MAX_FAILED_IN_A_ROW} questions in a row"),
+    ):
+        ask(tmp_path, stub, 50)
+    assert len(stub.questions) == MAX_FAILED_IN_A_ROW
+
+
+@pytest.mark.parametrize(
+    ("response", "message", "tries"),
+    [
+        (fails(401, "wrong key secret"), r"refuses the key in STUB_KEY \(HTTP 401\)", 1),
+        (fails(403), r"refuses the key in STUB_KEY \(HTTP 403\)", 1),
+        (fails(404, "no such model"), "no model 'stub'.*no such model", 1),
+        (fails(402), "quota", 1),
+        (fails(429, code="insufficient_quota"), "the quota at .* is used up", MAX_RETRIES + 1),
+        (fails(429, Retry_After="3600"), "HTTP 429: .*, Retry-After: 3600", MAX_FAILED_IN_A_ROW),
     ],
 )
-def test_hopeless_trouble_stops_at_once_and_keeps_what_was_answered(
-    tmp_path: Path, response: Response, message: str
+def test_lasting_trouble_stops_the_run_and_keeps_the_answers(
+    tmp_path: Path, response: Response, message: str, tries: int
 ) -> None:
-    waits = Waits()
     with (
         serving(lambda question: good(question) if question.number < 2 else response) as stub,
         pytest.raises(UserError, match=message) as error,
     ):
-        ask(tmp_path, stub, 9, waits)
+        ask(tmp_path, stub, 10)
     assert "secret" not in str(error.value)
-    assert len(stub.questions) == 3
-    assert waits == []
-    assert len(plan_of(tmp_path, 9).to_ask) == 7
+    assert "Run the same command again" in str(error.value)
+    assert len(stub.questions) == 2 + tries
+    assert len(plan_of(tmp_path, 10).to_ask) == 8
     with serving(well_behaved(COUNT)) as stub:
-        ask(tmp_path, stub, 9)
-    assert len(stub.questions) == 7
-    read_back(tmp_path, 9)
+        ask(tmp_path, stub, 10)
+    assert len(stub.questions) == 8
+    read_back(tmp_path, 10)
 
 
-def test_no_server_is_one_clear_line(tmp_path: Path) -> None:
+def test_no_server_is_one_clear_line(tmp_path: Path, waits: list[float]) -> None:
     with serving(well_behaved(COUNT)) as stub:
         pass
-    waits = Waits()
     with pytest.raises(UserError, match=f"cannot reach {stub.base_url}: .*Check the network and --base-url"):
-        ask(tmp_path, stub, 3, waits)
-    assert len(waits) == MAX_TRIES_UNREACHED - 1
+        ask(tmp_path, stub, 3)
+    assert waits == []
 
 
 def test_address_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
@@ -402,10 +427,10 @@ def test_address_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
 def test_endpoint_that_fails_for_good_stops_the_run(tmp_path: Path) -> None:
     with (
         serving(lambda question: good(question) if question.number < 2 else fails(500, "overloaded")) as stub,
-        pytest.raises(UserError, match=f"none of {MAX_FAILED_IN_A_ROW} items in a row .*overloaded"),
+        pytest.raises(UserError, match=f"to {MAX_FAILED_IN_A_ROW} questions in a row .*overloaded"),
     ):
         ask(tmp_path, stub, 50, concurrency=1)
-    assert len(stub.questions) == 2 + MAX_FAILED_IN_A_ROW * MAX_TRIES
+    assert len(stub.questions) == 2 + MAX_FAILED_IN_A_ROW * (MAX_RETRIES + 1)
     assert len(plan_of(tmp_path, 50).answers) == 2
 
 

@@ -1,4 +1,4 @@
-"""Many items asked for at a time, each answer judged and written down as it comes."""
+"""Many items asked for at the same time; each answer is checked and kept when it comes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from semidbench.dataset.queries.llm.answer import Answer, Taken, Unusable, judge, parse_answer
-from semidbench.dataset.queries.llm.client import Client, NoAnswer, Reply
+from semidbench.dataset.queries.llm.client import Client, NoAnswer, NoCompletion, Reply
 from semidbench.dataset.queries.llm.prompt import Item, complaint
 from semidbench.errors import UserError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam as Message
 
 MAX_ANSWERS = 3  # of an item, before it is given up
-MAX_FAILED_IN_A_ROW = 8  # items that no answer came for: the endpoint is down, or the request itself is wrong
+MAX_FAILED_IN_A_ROW = 8  # questions without an answer: the endpoint is down, or the request itself is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ class Asking:
     """What all questions have in common.
 
     Attributes:
-        client: whom to ask.
+        client: of the endpoint.
         count: queries per item, and paraphrases per item.
         taken: the queries of all items answered so far; grows.
         keep: called with each answer that can be used.
-        done: called after each item.
+        done: called after each item, with or without an answer.
         tally: kept up to date.
     """
 
@@ -100,6 +100,9 @@ async def _ask_item(asking: Asking, item: Item) -> Answer | Rejected:
     while len(reasons) < MAX_ANSWERS:
         try:
             reply = await _reply(asking, messages)
+        except NoCompletion as error:
+            reasons.append(str(error))
+            continue
         except NoAnswer as error:
             return Rejected(item, (*reasons, str(error)), last)
         try:
@@ -118,7 +121,7 @@ async def _ask_item(asking: Asking, item: Item) -> Answer | Rejected:
 
 
 async def _reply(asking: Asking, messages: Sequence[Message]) -> Reply:
-    """The client's reply, counted; a UserError after too many questions in a row without any."""
+    """The client's reply, counted. After too many questions in a row without one: a UserError."""
     tally = asking.tally
     try:
         reply = await asking.client.ask(messages)
@@ -126,8 +129,8 @@ async def _reply(asking: Asking, messages: Sequence[Message]) -> Reply:
         tally.failed_in_a_row += 1
         if tally.failed_in_a_row >= MAX_FAILED_IN_A_ROW:
             raise UserError(
-                f"{asking.client.endpoint.base_url} answered none of {tally.failed_in_a_row} items in a row ({error}). "
-                "What was answered is kept; run the same command again"
+                f"{asking.client.endpoint.base_url} gave no answer to {tally.failed_in_a_row} questions in a row "
+                f"({error}). The answers so far are kept. Run the same command again"
             ) from error
         raise
     tally.failed_in_a_row = 0

@@ -1,13 +1,10 @@
-"""One question to an OpenAI-compatible endpoint, asked until it is answered or hope is lost."""
+"""One question to an OpenAI-compatible endpoint. Retries, waits and time-outs are the openai client's."""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from email.utils import mktime_tz, parsedate_tz
 from typing import TYPE_CHECKING, Any
 
 from semidbench.errors import UserError
@@ -16,29 +13,29 @@ if TYPE_CHECKING:
     import openai
     from openai.types.chat import ChatCompletionMessageParam as Message
 
-MAX_TRIES = 8  # of one question; with the waits between them two minutes
-MAX_TRIES_UNREACHED = 3  # while the endpoint has not responded to anything: a wrong address, or no network
-FIRST_WAIT_S = 1.0  # doubled with every try
-MAX_WAIT_S = 60.0
-MAX_RETRY_AFTER_S = 300.0  # an endpoint that asks for more is out of quota
+# The openai client tries a question again after 408, 409, 429, 5xx, a time-out or a cut connection. It waits as long as
+# Retry-After requires, up to two minutes, else .5, 1, 2, 4 and then 8 seconds, less a random quarter at most.
+MAX_RETRIES = 12  # about a minute: most rate limits are per minute
 TIMEOUT_S = 120.0
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class NoAnswer(Exception):
-    """This question gets no answer, others may; the message is the reason, without a full stop."""
+    """This question gets no answer; others may. The message is the reason, without a full stop."""
+
+
+class NoCompletion(NoAnswer):
+    """The response is not a chat completion. The same question may get one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to ask whom.
+    """An OpenAI-compatible API and a model behind it.
 
     Attributes:
-        base_url: of the OpenAI-compatible API, e.g. ending in /v1.
-        model: as the endpoint calls it.
+        base_url: of the API, e.g. ending in /v1.
+        model: its name at the endpoint.
         api_key: sent with each request, never shown.
-        key_variable: where the key is from, for messages.
+        key_variable: the environment variable that holds the key, for messages.
         temperature: None: the endpoint's own.
     """
 
@@ -51,7 +48,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model said, why it stopped there, and the tokens the endpoint counted (0 where it does not say)."""
+    """The model's text, why it ended there, and the tokens that the endpoint counted (0 where it gives none)."""
 
     text: str
     finish: str
@@ -59,46 +56,21 @@ class Reply:
     tokens_out: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Client:
     """An open connection to an endpoint."""
 
     endpoint: Endpoint
     api: openai.AsyncOpenAI
-    sleep: Sleep
-    rng: random.Random
-    reached: bool = False
 
     async def ask(self, messages: Sequence[Message]) -> Reply:
         """The model's reply.
 
-        429, 5xx, 408, 409, timeouts and cut connections are tried again, up to MAX_TRIES times in all: after as long
-        as Retry-After says, or else after an exponentially growing time with jitter.
-
         Raises:
             NoAnswer: all tries failed, or the endpoint refuses this question.
-            UserError: the endpoint would refuse every question: a key, an address, a model or a quota is at fault.
+            NoCompletion: the response is not a chat completion.
+            UserError: the endpoint would refuse every question: the key, the address, the model or the quota is wrong.
         """
-        tries = 0
-        while True:
-            tries += 1
-            outcome = await self._try(messages)
-            if isinstance(outcome, Reply):
-                return outcome
-            reason, wait = outcome
-            if not self.reached and tries == MAX_TRIES_UNREACHED:
-                raise UserError(
-                    f"cannot reach {self.endpoint.base_url}: {reason.rstrip('.')}. Check the network and --base-url, "
-                    "and run again"
-                )
-            if tries == MAX_TRIES:
-                raise NoAnswer(f"{tries} tries, the last: {reason}")
-            if wait is None:
-                wait = min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** (tries - 1)) * self.rng.uniform(0.5, 1)
-            await self.sleep(wait)
-
-    async def _try(self, messages: Sequence[Message]) -> Reply | tuple[str, float | None]:
-        """The reply, or why there is none and how long the endpoint wants to be left alone."""
         import openai
 
         temperature = openai.omit if self.endpoint.temperature is None else self.endpoint.temperature
@@ -106,60 +78,68 @@ class Client:
             completion = await self.api.chat.completions.create(
                 model=self.endpoint.model, messages=messages, temperature=temperature
             )
-        except openai.APITimeoutError:
-            return f"no response in {TIMEOUT_S:.0f} s", None
         except openai.APIConnectionError as error:
-            return f"{error.__cause__ or error}", None
+            raise NoAnswer(_cause(error)) from error
         except openai.APIStatusError as error:
-            self.reached = True
-            return self._refusal(error)
-        except (openai.APIError, ValueError) as error:  # a body that is no JSON
-            self.reached = True
-            return f"the response is not a chat completion ({error})", None
-        self.reached = True
+            raise self._refusal(error) from error
+        except (openai.APIError, ValueError) as error:  # a body that is not JSON
+            raise NoCompletion(f"the response is not a chat completion ({_short(str(error))})") from error
         return _reply(completion)
 
-    def _refusal(self, error: openai.APIStatusError) -> tuple[str, float | None]:
-        status, where = error.status_code, self.endpoint.base_url
-        said = f"HTTP {status}: {_short(error.message)}"
-        kept = "What was answered is kept; run the same command again"
+    def _refusal(self, error: openai.APIStatusError) -> UserError | NoAnswer:
+        status, url = error.status_code, self.endpoint.base_url
+        answer = f"HTTP {status}: {_short(error.message)}"
+        if wait := error.response.headers.get("retry-after"):
+            answer += f", Retry-After: {_short(wait)}"
+        kept = "The answers so far are kept. Run the same command again"
         if status in (401, 403):  # the message may quote the key
-            raise UserError(f"{where} refuses the key in {self.endpoint.key_variable} (HTTP {status}). Mend it. {kept}")
+            key = self.endpoint.key_variable
+            return UserError(f"{url} refuses the key in {key} (HTTP {status}). Correct the key. {kept}")
         if status == 404:
-            raise UserError(f"{where} has no such address or no model {self.endpoint.model!r} ({said}). {kept}")
+            model = self.endpoint.model
+            return UserError(f"{url} is not the address of an API, or has no model {model!r} ({answer}). {kept}")
         if status == 402 or error.code == "insufficient_quota":
-            raise UserError(f"{where} says that the quota is used up ({said}). {kept} when there is more")
-        if status not in (408, 409, 429) and status < 500:
-            raise NoAnswer(said)
-        wait = _retry_after(error.response.headers)
-        if wait is not None and wait > MAX_RETRY_AFTER_S:
-            raise UserError(f"{where} asks to be left alone for {wait:,.0f} s ({said}). {kept} then")
-        return said, wait
+            return UserError(f"the quota at {url} is used up ({answer}). {kept} when there is more")
+        return NoAnswer(answer)
 
 
 @asynccontextmanager
-async def connect(endpoint: Endpoint, sleep: Sleep, rng: random.Random) -> AsyncIterator[Client]:
+async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
     """A client for as long as the block lasts.
 
-    Args:
-        endpoint: where to ask whom.
-        sleep: called between tries with seconds.
-        rng: of the jitter.
+    Raises:
+        UserError: nothing responds at the endpoint's address.
     """
     import openai
 
-    # The client's own retries are off: those of `Client.ask` are the only ones.
     async with openai.AsyncOpenAI(
-        api_key=endpoint.api_key, base_url=endpoint.base_url, max_retries=0, timeout=TIMEOUT_S
+        api_key=endpoint.api_key, base_url=endpoint.base_url, max_retries=MAX_RETRIES, timeout=TIMEOUT_S
     ) as api:
-        yield Client(endpoint, api, sleep, rng)
+        await _check_address(api, endpoint.base_url)
+        yield Client(endpoint, api)
 
 
-def _reply(completion: openai.types.chat.ChatCompletion) -> Reply | tuple[str, None]:
-    choices: Any = getattr(completion, "choices", None)  # the client does not check what it was sent
+async def _check_address(api: openai.AsyncOpenAI, base_url: str) -> None:
+    """Any response is enough. With the retries of a question, a wrong address would be reported after a minute."""
+    import openai
+
+    try:
+        await api.with_options(max_retries=0).models.with_raw_response.list()
+    except openai.APIConnectionError as error:
+        reason = _cause(error).rstrip(".")
+        raise UserError(
+            f"cannot reach {base_url}: {reason}. Check the network and --base-url, and run again"
+        ) from error
+    except openai.APIStatusError:
+        pass  # many servers have no list of models
+
+
+def _reply(completion: openai.types.chat.ChatCompletion) -> Reply:
+    choices: Any = getattr(completion, "choices", None)  # the client does not check what it received
     message = getattr(choices[0], "message", None) if choices else None
     if message is None:
-        return "the response is not a chat completion", None
+        error = getattr(completion, "error", None) or "no choices"  # as OpenRouter reports errors of those behind it
+        raise NoCompletion(f"the response is not a chat completion ({_short(str(error))})")
     text, usage = getattr(message, "content", None) or "", completion.usage
     return Reply(
         text=str(text).encode(errors="replace").decode(),  # halves of surrogate pairs could not be sent back
@@ -169,13 +149,12 @@ def _reply(completion: openai.types.chat.ChatCompletion) -> Reply | tuple[str, N
     )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from a number or a date; None where the endpoint does not say."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value)
-    date = parsedate_tz(value)
-    return max(0.0, mktime_tz(date) - time.time()) if date else None
+def _cause(error: openai.APIConnectionError) -> str:
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return f"no response in {TIMEOUT_S:.0f} s"
+    return _short(str(error.__cause__ or error))
 
 
 def _short(message: str) -> str:

@@ -40,7 +40,7 @@ class Item:
 
     def prompt_sha256(self) -> str:
         """Of the prompt, so of the item's metadata too: an answer to another prompt is no answer."""
-        return sha256(self.prompt)
+        return text_sha256(self.prompt)
 
 
 def prompt_template(count: int) -> str:
@@ -71,6 +71,6 @@ def complaint(reason: str) -> str:
     return f"This answer cannot be used: {reason}. Give the complete JSON object again, corrected."
 
 
-def sha256(text: str) -> str:
-    """Of the text as UTF-8, in hex."""
+def text_sha256(text: str) -> str:
+    """Hex SHA-256 of a text as UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from semidbench.api import Catalogue, Ints
 from semidbench.dataset.movielens.locate import QUERIES
 from semidbench.dataset.queries.llm.answer import Answer, Taken, Unusable, judge, read_answer
 from semidbench.dataset.queries.llm.ask import Asking, Rejected, Tally, ask_all
-from semidbench.dataset.queries.llm.client import Endpoint, Sleep, connect
+from semidbench.dataset.queries.llm.client import Endpoint, connect
 from semidbench.dataset.queries.llm.journal import Header, Journal, Line, open_journal, read_journal
-from semidbench.dataset.queries.llm.prompt import Item, items_to_ask, prompt_template, sha256
+from semidbench.dataset.queries.llm.prompt import Item, items_to_ask, prompt_template, text_sha256
 from semidbench.errors import UserError
 from semidbench.store.files import write_atomically
 from semidbench.tracks import track
@@ -28,7 +27,6 @@ JOURNAL, REJECTED, LOCK = "queries.journal.jsonl", "queries.rejected.jsonl", "qu
 REJECTED_VERSION = 1
 CHARACTERS_PER_TOKEN = 4  # of English, roughly
 TOKENS_PER_QUERY = 16  # of an answer, quotes and comma included, roughly
-JITTER_SEED = 0
 
 Record = Mapping[str, Any]  # a line of a JSONL file
 
@@ -108,7 +106,7 @@ def plan_queries(
             f"{section.test_queries} test queries. Give both the same number"
         )
     items = tuple(items_to_ask(catalogue, movie_ids, count))
-    header = Header(model, temperature, count, sha256(prompt_template(count)))
+    header = Header(model, temperature, count, text_sha256(prompt_template(count)))
     taken = Taken()
     answers, notes = _answers(items, read_journal(folder / JOURNAL, header), count, taken)
     given_up = {movie: record for movie, record in _rejected(folder / REJECTED).items() if movie not in answers}
@@ -128,7 +126,6 @@ def ask_for_queries(
     *,
     concurrency: int,
     limit: int | None = None,
-    sleep: Sleep = asyncio.sleep,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tally:
     """Ask for what is left, and write the queries file once every item has its answer.
@@ -142,11 +139,10 @@ def ask_for_queries(
         endpoint: whom to ask.
         concurrency: questions in flight.
         limit: ask for so many items at most.
-        sleep: called between tries with seconds.
         progress: called after each item, with how many are done.
 
     Raises:
-        UserError: as `ask_all`, or a file cannot be written.
+        UserError: as `ask_all`; nothing responds at the endpoint's address; or a file cannot be written.
     """
     asked = plan.to_ask[:limit]
     answers = dict(plan.answers)
@@ -157,7 +153,7 @@ def ask_for_queries(
             journal.append(item, answer)
             answers[item.movie] = answer
 
-        async with connect(endpoint, sleep, random.Random(JITTER_SEED)) as client:
+        async with connect(endpoint) as client:
             asking = Asking(client, plan.header.queries, plan.taken, keep, lambda: progress(tally.done()), tally)
             await ask_all(asking, asked, concurrency)
 
