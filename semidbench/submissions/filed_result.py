@@ -1,4 +1,4 @@
-"""A result that stands in a folder, and what it is compared by."""
+"""A result in a folder of results, and what it is compared by."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semidbench.results.files import read_cases, read_cell
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FiledResult:
-    """A result and where it stands.
+    """A result and its path.
 
     Attributes:
         path: of its JSON.

@@ -134,7 +134,7 @@ def _readable(folder: Path) -> list[FiledResult]:
 
 def _read(folder: Path, track: Track, schemes: Sequence[str]) -> tuple[list[FiledResult], list[str]]:
     """A run's results of these rows (none: of all) that can be read, and a line for each problem of a result."""
-    wanted = [canonical(name) for name in schemes]
+    requested = [canonical(name) for name in schemes]
     results: list[FiledResult] = []
     problems: list[str] = []
     others: set[str] = set()
@@ -144,14 +144,14 @@ def _read(folder: Path, track: Track, schemes: Sequence[str]) -> tuple[list[File
         except UserError as error:
             problems.append(str(error))
             continue
-        if wanted and result.cell.name not in wanted:
+        if requested and result.cell.name not in requested:
             others.add(result.cell.name)
             continue
         results.append(result)
         wrong = cell_problems(result.cell, cases, track)
         problems += [f"{path}: {problem}. Run the cell again and submit that" for problem in wrong]
     names = {result.cell.name for result in results}
-    if missing := [name for name in wanted if name not in names]:
+    if missing := [name for name in requested if name not in names]:
         raise unknown("row", missing[0], names | others, "Those are the rows of the run.")
     return results, problems
 
