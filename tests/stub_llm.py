@@ -40,10 +40,10 @@ class Response:
 Model = Callable[[Question], Response]
 
 
-def says(content: str, finish: str = "stop") -> Response:
+def completion(content: str, finish: str = "stop") -> Response:
     """A chat completion."""
     message = {"role": "assistant", "content": content}
-    completion: dict[str, Any] = {
+    body: dict[str, Any] = {
         "id": "stub",
         "object": "chat.completion",
         "created": 0,
@@ -51,7 +51,7 @@ def says(content: str, finish: str = "stop") -> Response:
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 30, "total_tokens": 130},
     }
-    return Response(json.dumps(completion).encode())
+    return Response(json.dumps(body).encode())
 
 
 def fails(status: int, message: str = "no", code: str | None = None, **headers: str) -> Response:
@@ -71,7 +71,7 @@ def answer(prompt: str, count: int) -> dict[str, list[str]]:
 
 def well_behaved(count: int) -> Model:
     """Always a usable answer."""
-    return lambda question: says(json.dumps(answer(question.prompt, count)))
+    return lambda question: completion(json.dumps(answer(question.prompt, count)))
 
 
 @dataclass

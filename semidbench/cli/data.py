@@ -1,4 +1,4 @@
-"""`semidbench data`: what stands before a run on real data."""
+"""`semidbench data`: fetch, check and prepare what a run on real data needs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ def fetch(
     data: Data,
     track: TrackName = "paper",
     url: Annotated[str | None, typer.Option(help="A mirror of the zip. Default: GroupLens's server.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="What the zip must hash to. Default: GroupLens's file.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="SHA-256 that the zip must have. Default: GroupLens's file.")
+    ] = None,
 ) -> None:
-    """Download the track's MovieLens release into DATA. A download that was cut goes on where it was.
+    """Download the track's MovieLens release into DATA. A download that was cut is continued.
 
     \b
     semidbench data fetch --track paper --data DIR
@@ -64,21 +66,21 @@ def fetch(
 
 @data_app.command()
 def check(data: Data, track: TrackName = "paper") -> None:
-    """Say what of the track's data is there and in order, what is not, and the next command.
+    """Report which parts of the track's data are there and correct, which are not, and the next command.
 
     \b
     semidbench data check --track paper --data DIR
     """
-    from semidbench.dataset.check import check as findings
+    from semidbench.dataset.check import check as checks
 
     missing = 0
-    for finding in findings(_load(track), data):
-        missing += not finding.there
-        print("ok    " if finding.there else "not ok", finding.what)
-        if finding.command:
-            print(f"       next: semidbench {finding.command} --track {track} --data {data}")
+    for part in checks(_load(track), data):
+        missing += not part.there
+        print("ok    " if part.there else "not ok", part.what)
+        if part.command:
+            print(f"       next: semidbench {part.command} --track {track} --data {data}")
     if missing:
-        raise UserError(f"data for track {track}: {missing} of what a run needs is missing or wrong, see above")
+        raise UserError(f"the data of track {track} is not complete: {missing} missing or wrong, see above")
     print(f"next: semidbench run --track {track} --data {data}")
 
 

@@ -34,7 +34,7 @@ class DataCheck:
 
 
 def check(track: Track, data: Path) -> Iterator[DataCheck]:
-    """Look for each file, then, if all are there, read them as a run does. Findings come as they are made."""
+    """Look for each file, then, if all are there, read them as a run does. Each result comes at once."""
     complete = True
     for look, command in _parts(track, data):
         try:
@@ -69,7 +69,7 @@ def _release(section: MovieLens, data: Path) -> str:
     files, official = find_release(section, data), RELEASES[section.release]
     for role in _roles(section, data):
         with files.file(role).open():
-            pass  # it is there, which is all that is asked here
+            pass  # it exists: more is not checked here
     if files.path.is_dir():
         return f"{files.path} (unpacked)"
     same = file_sha256(files.path) == official.sha256
@@ -79,7 +79,7 @@ def _release(section: MovieLens, data: Path) -> str:
 def _roles(section: MovieLens, data: Path) -> list[str]:
     """The release's CSV files that a run reads."""
     roles = [*ROLES, *(GENOME_ROLES if section.genome_tags else ())]
-    with suppress(UserError):  # missing descriptions are a finding of their own
+    with suppress(UserError):  # missing descriptions are reported on their own
         roles += [] if description_key(find_descriptions(data)) == "movieId" else ["links"]
     return roles
 

@@ -14,7 +14,7 @@ from semidbench.api import Catalogue, Interactions, Ints
 from semidbench.dataset import RawData, counted
 from semidbench.dataset.item_text import item_text
 from semidbench.dataset.latest import latest
-from semidbench.dataset.queries.query_files import Asked, read_queries
+from semidbench.dataset.queries.query_files import QueryTargets, read_queries
 from semidbench.dataset.tables.csv_files import TableRow, csv_file, read_rows
 from semidbench.dataset.tables.parquet_rows import read_parquet
 from semidbench.errors import UserError
@@ -63,12 +63,12 @@ def table_file(data: Path, stem: Literal["items", "interactions"]) -> Path:
         UserError: there is none, or there are both.
     """
     _refuse_missing(data)
-    found = [path for suffix in ("csv", "parquet") if (path := data / f"{stem}.{suffix}").is_file()]
-    if not found:
+    paths = [path for suffix in ("csv", "parquet") if (path := data / f"{stem}.{suffix}").is_file()]
+    if not paths:
         raise UserError(f"{data} has neither {stem}.csv nor {stem}.parquet. {MUST_HOLD}")
-    if len(found) > 1:
+    if len(paths) > 1:
         raise UserError(f"{data} has both {stem}.csv and {stem}.parquet. Keep one, move the other away")
-    return found[0]
+    return paths[0]
 
 
 def query_file(data: Path) -> Path:
@@ -84,11 +84,11 @@ def query_file(data: Path) -> Path:
 
 
 def read_folder(section: track.Folder, data: Path) -> tuple[RawData, tuple[str, ...]]:
-    """The dataset, and one sentence each about what was left out or odd.
+    """The dataset, and one sentence each about what was left out.
 
     Items stand in the file's order, users in that of their names. A user's interactions are ordered by timestamp,
     then item, and may repeat an item, as logs do. First all but each user's last interactions are left out, where the
-    section says so; then items with fewer than `min_interactions`, with theirs.
+    section requires it; then items with fewer than `min_interactions`, with theirs.
 
     Raises:
         UserError: a file is missing, malformed or inconsistent; the message names file and line.
@@ -108,7 +108,7 @@ def read_folder(section: track.Folder, data: Path) -> tuple[RawData, tuple[str, 
         )
     names = list(named)
     kept_names = [names[row] for row in kept_items.tolist()]
-    asked = Asked(
+    targets = QueryTargets(
         field="item",
         kinds=(str, int),
         rows={name: row for row, name in enumerate(kept_names)},
@@ -116,7 +116,7 @@ def read_folder(section: track.Folder, data: Path) -> tuple[RawData, tuple[str, 
         titles=[named[name].title for name in kept_names],
         known_in=files.items.name,
     )
-    train, test, query_notes = read_queries(files.queries, asked, section.train_queries, section.test_queries)
+    train, test, query_notes = read_queries(files.queries, targets, section.train_queries, section.test_queries)
     user_names, user_rows = np.unique(users[kept], return_inverse=True)
     interactions = Interactions(
         users=user_rows.astype(np.int64),

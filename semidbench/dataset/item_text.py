@@ -1,4 +1,4 @@
-"""The one place that says how an item's metadata becomes the document a text encoder reads."""
+"""How an item's metadata becomes the document that a text encoder reads. Decided nowhere else."""
 
 from __future__ import annotations
 

@@ -29,5 +29,5 @@ def are_in(ids: Ints, sorted_ids: Ints) -> NDArray[np.bool_]:
     if not len(sorted_ids):
         return np.zeros(len(ids), dtype=bool)
     places = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
-    found: NDArray[np.bool_] = sorted_ids[places] == ids
-    return found
+    are_equal: NDArray[np.bool_] = sorted_ids[places] == ids
+    return are_equal

@@ -17,7 +17,7 @@ from semidbench.dataset.movielens.locate import (
     must_hold,
 )
 from semidbench.dataset.movielens.read import MovieLensData, read_movielens
-from semidbench.dataset.queries.query_files import Asked, read_queries
+from semidbench.dataset.queries.query_files import QueryTargets, read_queries
 from semidbench.dataset.queries.templates import write_queries
 from semidbench.dataset.world import make_world
 from semidbench.errors import UserError
@@ -121,7 +121,7 @@ def _prepare_movielens(name: str, section: MovieLens, data: Path) -> Prepared:
     given = query_file(name, data) if section.queries == "file" else None
     movies = read_movielens(section, data)
     if given:
-        train, test, notes = read_queries(given, asked(movies), section.train_queries, section.test_queries)
+        train, test, notes = read_queries(given, query_targets(movies), section.train_queries, section.test_queries)
     else:
         train, test = write_queries(section, movies.catalogue, movies.cast)
         unread = f'{QUERIES} is not read: the track has queries = "{section.queries}"'
@@ -129,9 +129,9 @@ def _prepare_movielens(name: str, section: MovieLens, data: Path) -> Prepared:
     return Prepared(RawData(movies.catalogue, movies.interactions, train, test), (*movies.notes, *notes))
 
 
-def asked(movies: MovieLensData) -> Asked:
-    """What a query file may say about these movies."""
-    return Asked(
+def query_targets(movies: MovieLensData) -> QueryTargets:
+    """These movies, as what the lines of a query file may be for."""
+    return QueryTargets(
         field="movieId",
         kinds=(int,),
         rows={str(movie): row for row, movie in enumerate(movies.movie_ids.tolist())},

@@ -1,14 +1,14 @@
 """The synthetic world: a dataset whose search and recommendation sides have known causes.
 
 Items have latent content factors (topics, and concepts of these topics) from which everything written about
-them comes, and latent taste factors from which interactions are drawn. The track's knobs say how far the two
+them comes, and latent taste factors from which interactions are drawn. The track's numbers set how far the two
 agree, how skewed popularity is in each task, and how large the world is.
 
 - *Text.* Each concept has several words. Descriptions, training queries and test queries prefer different,
   overlapping ones, and descriptions also hold words of a latent style that no query mentions: an encoder that
   was never tuned on queries is partly about the wrong thing.
 - *Taste.* Each component of an item's taste comes from its content with probability `agreement`, else from a
-  draw of its own; so the knob changes where tastes come from and not how sharp they are.
+  draw of its own; so that number changes where tastes come from and not how sharp they are.
 - *Interactions.* A user holds a few tastes, stays with the current one with probability STAY, and picks an item
   of it by Zipf popularity. The most popular item is the same in both tasks.
 """

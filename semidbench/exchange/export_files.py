@@ -35,6 +35,7 @@ def write_files(folder: Path, files: Mapping[str, Iterable[bytes]]) -> tuple[Pat
                     file.writelines(pieces)
     except OSError as error:
         raise UserError(
-            f"cannot write to {folder}: {error.strerror}. Free it, or name another folder with --out"
+            f"cannot write to {folder}: {error.strerror}. Make it writable or free space on its disk, or name "
+            "another folder with --out"
         ) from error
     return tuple(folder / name for name in files)

@@ -80,7 +80,7 @@ def save_checkpoint(path: Path, moving: Moving, position: Position) -> None:
 
 
 def load_checkpoint(path: Path, moving: Moving) -> Position | None:
-    """Put model, optimizer, schedule and torch's generators where the file says; None if there is no file.
+    """Restore model, optimizer, schedule and torch's generators from the file; None if there is no file.
 
     Raises:
         UserError: the file is damaged, or of another format or model.
@@ -107,7 +107,7 @@ def load_checkpoint(path: Path, moving: Moving) -> Position | None:
         moving.schedule.load_state_dict(record["schedule"])
         _restore_random_states({name: tensors[_RANDOM + name] for name in _random_states(moving.device)}, moving.device)
         return Position(record["step"], record["losses"], tensors[_TOTAL], record["epoch_random"])
-    except torch.OutOfMemoryError:  # a RuntimeError that says nothing against the file
+    except torch.OutOfMemoryError:  # a RuntimeError, but the file is good
         raise
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise UserError(

@@ -74,7 +74,9 @@ def test_a_kill_before_the_last_step_costs_nothing(server: FileServer, tmp_path:
 @pytest.mark.parametrize("status", [404, 503])
 def test_a_refusal_is_one_clear_line_and_keeps_what_there_is(server: FileServer, tmp_path: Path, status: int) -> None:
     server.status = status
-    with pytest.raises(UserError, match=rf"cannot fetch http://.*: the server answers {status} .* --url") as error:
+    with pytest.raises(
+        UserError, match=rf"cannot fetch http://.*: the server responds with {status} .* --url"
+    ) as error:
         fetch(server.url, SHA256, tmp_path / "ml-25m.zip", quiet)
     assert "\n" not in str(error.value)
     part = tmp_path / "ml-25m.zip.part"
@@ -140,36 +142,36 @@ def test_from_nothing_to_prepared_data(tmp_path: Path) -> None:
     write_ml25m(tmp_path / "made", movies=60, users=40)
     data, own = tmp_path / "data", own_track(tmp_path / "own.toml")
     content = (tmp_path / "made" / "ml-25m.zip").read_bytes()
-    code, told = command("check", "--track", own, "--data", data)
+    code, output = command("check", "--track", own, "--data", data)
     assert code == 2
-    assert f"next: semidbench data fetch --track {own} --data {data}" in told
-    assert f"next: semidbench data queries --model NAME --base-url URL --track {own} --data {data}" in told
-    assert "3 of what a run needs" in told
+    assert f"next: semidbench data fetch --track {own} --data {data}" in output
+    assert f"next: semidbench data queries --model NAME --base-url URL --track {own} --data {data}" in output
+    assert "3 missing or wrong" in output
     with file_server(content) as mirror:
         sha256 = hashlib.sha256(content).hexdigest()
-        code, told = command("fetch", "--track", own, "--data", data, "--url", mirror.url, "--sha256", sha256)
-    assert code == 0, told
-    assert "no commercial use" in told
-    assert f"next: semidbench data check --track {own}" in told
+        code, output = command("fetch", "--track", own, "--data", data, "--url", mirror.url, "--sha256", sha256)
+    assert code == 0, output
+    assert "no commercial use" in output
+    assert f"next: semidbench data check --track {own}" in output
     for name in ("descriptions.csv", "queries.jsonl"):
         (data / name).write_bytes((tmp_path / "made" / name).read_bytes())
-    code, told = command("check", "--track", own, "--data", data)
-    assert code == 0, told
-    assert "60 items, 40 users, 320 interactions, 600 training and 600 test queries" in told
-    assert "not the file that GroupLens published" in told
-    assert f"next: semidbench run --track {own}" in told
+    code, output = command("check", "--track", own, "--data", data)
+    assert code == 0, output
+    assert "60 items, 40 users, 320 interactions, 600 training and 600 test queries" in output
+    assert "not the file that GroupLens published" in output
+    assert f"next: semidbench run --track {own}" in output
     for expected in ("prepared now", "was prepared before"):
-        code, told = command("prepare", "--track", own, "--data", data, "--cache", tmp_path / "cache")
-        assert code == 0, told
-        assert "train interactions     280" in told
-        assert expected in told
+        code, output = command("prepare", "--track", own, "--data", data, "--cache", tmp_path / "cache")
+        assert code == 0, output
+        assert "train interactions     280" in output
+        assert expected in output
 
 
 def test_tracks_without_files_have_nothing_to_fetch_or_check(tmp_path: Path) -> None:
     assert command("fetch", "--track", "smoke", "--data", tmp_path)[0] == 2
-    code, told = command("check", "--track", "smoke", "--data", tmp_path)
+    code, output = command("check", "--track", "smoke", "--data", tmp_path)
     assert code == 2
-    assert "nothing to check" in told
+    assert "nothing to check" in output
 
 
 @pytest.mark.parametrize("role", ["genome-scores", "genome-tags", "links", "tags"])
@@ -183,16 +185,16 @@ def test_check_misses_a_file_of_the_release_before_there_are_queries(tmp_path: P
     with zipfile.ZipFile(tmp_path / "ml-25m.zip", "w") as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
-    code, told = command("check", "--track", own_track(tmp_path / "own.toml"), "--data", tmp_path)
+    code, output = command("check", "--track", own_track(tmp_path / "own.toml"), "--data", tmp_path)
     assert code == 2
-    assert re.search(rf"not ok .*{'ml-25m has' if unpacked else 'ml-25m.zip holds'} no {role}\.csv", told)
-    assert "2 of what a run needs" in told
+    assert re.search(rf"not ok .*{'ml-25m has' if unpacked else 'ml-25m.zip holds'} no {role}\.csv", output)
+    assert "2 missing or wrong" in output
 
 
-def test_a_damaged_file_is_told_by_check(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_by_check(tmp_path: Path) -> None:
     write_ml25m(tmp_path, movies=60, users=40)
     lines = (tmp_path / "queries.jsonl").read_text().splitlines()
     (tmp_path / "queries.jsonl").write_text("\n".join(lines[1:]) + "\n")
-    code, told = command("check", "--track", own_track(tmp_path / "own.toml"), "--data", tmp_path)
+    code, output = command("check", "--track", own_track(tmp_path / "own.toml"), "--data", tmp_path)
     assert code == 2
-    assert re.search("not ok .*has 9 train queries, not 10", told)
+    assert re.search("not ok .*has 9 train queries, not 10", output)

@@ -14,20 +14,27 @@ from hypothesis import strategies as st
 
 from semidbench.api import Catalogue
 from semidbench.dataset.item_text import item_text
-from semidbench.dataset.queries.llm.answer import Answer, Taken, Unusable, judge, parse_answer
+from semidbench.dataset.queries.llm.answer import Answer, Unusable, UsedQueries, check_answer, parse_answer
 from semidbench.dataset.queries.llm.ask import MAX_ANSWERS, MAX_FAILED_IN_A_ROW, Tally
 from semidbench.dataset.queries.llm.client import MAX_RETRIES, Endpoint
-from semidbench.dataset.queries.llm.journal import Header, open_journal, read_journal
+from semidbench.dataset.queries.llm.journal import JournalHeader, open_journal, read_journal
 from semidbench.dataset.queries.llm.prompt import Item, items_to_ask, prompt_template
-from semidbench.dataset.queries.llm.write import JOURNAL, REJECTED, Plan, ask_for_queries, plan_queries, sole_use
-from semidbench.dataset.queries.query_files import Asked, normal_form, read_queries
+from semidbench.dataset.queries.llm.write import (
+    JOURNAL,
+    REJECTED,
+    QueryPlan,
+    ask_for_queries,
+    exclusive_use,
+    plan_queries,
+)
+from semidbench.dataset.queries.query_files import QueryTargets, normal_form, read_queries
 from semidbench.errors import UserError
 from semidbench.tracks import track
-from tests.stub_llm import Model, Question, Response, Stub, answer, fails, says, serving, well_behaved
+from tests.stub_llm import Model, Question, Response, Stub, answer, completion, fails, serving, well_behaved
 
 COUNT = 3
 SECTION = track.MovieLens(recipe="movielens", min_ratings=0, queries="file", train_queries=COUNT, test_queries=COUNT)
-HEADER = Header(model="stub", temperature=None, queries=COUNT, prompt_sha256="0" * 64)
+HEADER = JournalHeader(model="stub", temperature=None, queries=COUNT, prompt_sha256="0" * 64)
 
 
 def catalogue(items: int) -> Catalogue:
@@ -46,7 +53,7 @@ def movie_ids(items: int) -> np.ndarray:
     return np.arange(items, dtype=np.int64) * 10 + 10
 
 
-def plan_of(folder: Path, items: int, model: str = "stub", temperature: float | None = None) -> Plan:
+def plan_of(folder: Path, items: int, model: str = "stub", temperature: float | None = None) -> QueryPlan:
     return plan_queries(SECTION, catalogue(items), movie_ids(items), folder, model, temperature)
 
 
@@ -79,8 +86,8 @@ def good_but_for(*responses: Response) -> Model:
 def read_back(folder: Path, items: int) -> tuple[list[str], list[str]]:
     """Training and test queries, by the reader of the benchmark."""
     rows = {str(movie): row for row, movie in enumerate(movie_ids(items).tolist())}
-    asked = Asked("movieId", (int,), rows, (), catalogue(items).titles, "movies.csv")
-    train, test, notes = read_queries(folder / "queries.jsonl", asked, COUNT, COUNT)
+    targets = QueryTargets("movieId", (int,), rows, (), catalogue(items).titles, "movies.csv")
+    train, test, notes = read_queries(folder / "queries.jsonl", targets, COUNT, COUNT)
     assert train.items.tolist() == test.items.tolist() == np.repeat(np.arange(items), COUNT).tolist()
     assert not notes
     return list(train.texts), list(test.texts)
@@ -141,9 +148,9 @@ def test_json_is_read_bare_fenced_and_among_words() -> None:
         ('{"queries": ["a"]}', "no list 'paraphrases'"),
         ('{"queries": ["a", "c"], "paraphrases": ["b"]}', "'queries' has 2 strings, not 1"),
         ('{"queries": [" "], "paraphrases": ["b"]}', "query 1 is blank"),
-        ('{"queries": ["a"], "paraphrases": [7]}', "paraphrase 1 is blank or no string"),
-        ('{"queries": ["a\\u0000"], "paraphrases": ["b"]}', "no text"),
-        ('{"queries": ["a"], "paraphrases": ["\\ud800"]}', "no text"),
+        ('{"queries": ["a"], "paraphrases": [7]}', "paraphrase 1 is blank or not a string"),
+        ('{"queries": ["a\\u0000"], "paraphrases": ["b"]}', "not text"),
+        ('{"queries": ["a"], "paraphrases": ["\\ud800"]}', "not text"),
     ],
 )
 def test_malformed_answers_are_unusable(text: str, reason: str) -> None:
@@ -156,23 +163,23 @@ def test_malformed_answers_are_unusable(text: str, reason: str) -> None:
     [
         (("a sailor", "A  SAILOR"), ("x", "y"), "query 2 equals query 1"),
         (("a sailor", "b"), ("x", "ａ sailor"), "paraphrase 2 equals query 1"),
-        (("films like Grey Harbour", "b"), ("x", "y"), "query 1 holds the title"),
+        (("films like Grey Harbour", "b"), ("x", "y"), "query 1 contains the title"),
         (("a", "b"), ("x", "Taken for training"), "paraphrase 2 is too general"),
         (("a", "TAKEN for test"), ("x", "y"), "query 2 is too general"),
     ],
 )
 def test_repetitions_and_leaks_are_unusable(train: tuple[str, ...], test: tuple[str, ...], reason: str) -> None:
-    taken = Taken({"taken for training"}, {"taken for test"})
+    taken = UsedQueries({"taken for training"}, {"taken for test"})
     with pytest.raises(Unusable, match=reason):
-        judge(Answer(train, test), "The Grey Harbour", taken)
-    assert taken == Taken({"taken for training"}, {"taken for test"})
+        check_answer(Answer(train, test), "The Grey Harbour", taken)
+    assert taken == UsedQueries({"taken for training"}, {"taken for test"})
 
 
 def test_items_may_share_queries_of_one_split() -> None:
-    taken = Taken({"taken for training"}, {"taken for test"})
-    judge(Answer(("Taken for training",), ("taken for test",)), "Up", taken)
-    judge(Answer(("new",), ("also new",)), "Up", taken)
-    assert taken == Taken({"taken for training", "new"}, {"taken for test", "also new"})
+    taken = UsedQueries({"taken for training"}, {"taken for test"})
+    check_answer(Answer(("Taken for training",), ("taken for test",)), "Up", taken)
+    check_answer(Answer(("new",), ("also new",)), "Up", taken)
+    assert taken == UsedQueries({"taken for training", "new"}, {"taken for test", "also new"})
 
 
 @pytest.mark.parametrize(
@@ -197,10 +204,10 @@ def test_items_may_share_queries_of_one_split() -> None:
 )
 def test_titles_are_found_where_they_stand(title: str, leaks: list[str], innocent: list[str]) -> None:
     for text in leaks:
-        with pytest.raises(Unusable, match="holds the title"):
-            judge(Answer((text,), ("other words",)), title, Taken())
+        with pytest.raises(Unusable, match="contains the title"):
+            check_answer(Answer((text,), ("other words",)), title, UsedQueries())
     for text in innocent:
-        judge(Answer((text,), ("other words",)), title, Taken())
+        check_answer(Answer((text,), ("other words",)), title, UsedQueries())
 
 
 # The journal.
@@ -231,13 +238,13 @@ def test_journal_cut_anywhere_is_a_prefix_and_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "named"),
     [
-        (Header("other", None, COUNT, "0" * 64), "model 'stub', not 'other'"),
-        (Header("stub", 0.5, COUNT, "0" * 64), "temperature None, not 0.5"),
-        (Header("stub", None, 10, "0" * 64), "queries 3, not 10"),
-        (Header("stub", None, COUNT, "1" * 64), "prompt_sha256"),
+        (JournalHeader("other", None, COUNT, "0" * 64), "model 'stub', not 'other'"),
+        (JournalHeader("stub", 0.5, COUNT, "0" * 64), "temperature None, not 0.5"),
+        (JournalHeader("stub", None, 10, "0" * 64), "queries 3, not 10"),
+        (JournalHeader("stub", None, COUNT, "1" * 64), "prompt_sha256"),
     ],
 )
-def test_journal_of_another_kind_is_refused(tmp_path: Path, header: Header, named: str) -> None:
+def test_journal_of_another_kind_is_refused(tmp_path: Path, header: JournalHeader, named: str) -> None:
     with open_journal(tmp_path / JOURNAL, HEADER) as journal:
         journal.append(Item(1, "t", "p"), Answer(("a",), ("b",)))
     before = (tmp_path / JOURNAL).read_bytes()
@@ -247,12 +254,12 @@ def test_journal_of_another_kind_is_refused(tmp_path: Path, header: Header, name
 
 
 @pytest.mark.parametrize("cut", [0, 1])
-def test_journal_without_answers_begins_anew(tmp_path: Path, cut: int) -> None:
+def test_journal_without_answers_starts_again(tmp_path: Path, cut: int) -> None:
     """Whatever a mistyped command began it with, whether its line has an end or not."""
-    other, first = Header("mistyped", 0.5, 7, "1" * 64), Item(1, "t", "p")
+    other, first = JournalHeader("mistyped", 0.5, 7, "1" * 64), Item(1, "t", "p")
     open_journal(tmp_path / JOURNAL, other).file.close()
-    begun = (tmp_path / JOURNAL).read_bytes()
-    (tmp_path / JOURNAL).write_bytes(begun[: len(begun) - cut])
+    started = (tmp_path / JOURNAL).read_bytes()
+    (tmp_path / JOURNAL).write_bytes(started[: len(started) - cut])
     assert read_journal(tmp_path / JOURNAL, HEADER) == []
     with open_journal(tmp_path / JOURNAL, HEADER) as journal:
         journal.append(first, Answer(("a",), ("b",)))
@@ -284,13 +291,13 @@ def test_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
 # Asking.
 
 
-def test_writes_what_the_model_said(tmp_path: Path) -> None:
+def test_writes_what_the_model_answers(tmp_path: Path) -> None:
     with serving(well_behaved(COUNT)) as stub:
         tally = ask(tmp_path, stub, 5, concurrency=2)
-    said = [answer(item.prompt, COUNT) for item in plan_of(tmp_path, 5).items]
+    answers = [answer(item.prompt, COUNT) for item in plan_of(tmp_path, 5).items]
     assert read_back(tmp_path, 5) == (
-        [text for each in said for text in each["queries"]],
-        [text for each in said for text in each["paraphrases"]],
+        [text for each in answers for text in each["queries"]],
+        [text for each in answers for text in each["paraphrases"]],
     )
     assert (tally.kept, tally.replies, tally.tokens_in, tally.tokens_out, tally.rejected) == (5, 5, 500, 150, [])
     assert {question.key for question in stub.questions} == {"secret"}
@@ -318,7 +325,7 @@ def test_questions_in_flight_are_as_many_as_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "trouble",
-    [fails(429), fails(500), fails(503), fails(408), fails(409), Response(says("{}").body, cut=20)],
+    [fails(429), fails(500), fails(503), fails(408), fails(409), Response(completion("{}").body, cut=20)],
     ids=["429", "500", "503", "408", "409", "cut"],
 )
 def test_passing_trouble_is_waited_out_with_growing_waits(
@@ -458,13 +465,13 @@ def bad_answers(prompt: str) -> list[Response]:
     usable = answer(prompt, COUNT)
     title = prompt.split("Movie: ")[1].split(" (1990)")[0]
     return [
-        says("I cannot do that"),
-        says("", finish="content_filter"),
-        says(json.dumps({**usable, "queries": usable["queries"][:-1]})),
-        says(json.dumps({**usable, "paraphrases": ["", *usable["paraphrases"][1:]]})),
-        says(json.dumps({**usable, "paraphrases": usable["queries"]})),
-        says(json.dumps({**usable, "queries": [f"films like {title}", *usable["queries"][1:]]})),
-        says(json.dumps(usable)[:-30], finish="length"),
+        completion("I cannot do that"),
+        completion("", finish="content_filter"),
+        completion(json.dumps({**usable, "queries": usable["queries"][:-1]})),
+        completion(json.dumps({**usable, "paraphrases": ["", *usable["paraphrases"][1:]]})),
+        completion(json.dumps({**usable, "paraphrases": usable["queries"]})),
+        completion(json.dumps({**usable, "queries": [f"films like {title}", *usable["queries"][1:]]})),
+        completion(json.dumps(usable)[:-30], finish="length"),
     ]
 
 
@@ -479,8 +486,8 @@ def test_unusable_answer_is_asked_for_again_with_the_reason(tmp_path: Path, kind
     read_back(tmp_path, 2)
     first, second = stub.questions[0], stub.questions[1]
     assert first.messages == second.messages[:1]
-    said = json.loads(bad_answers(first.prompt)[kind].body)["choices"][0]["message"]["content"]
-    assert [message["content"] for message in second.messages[1:2]] == ([said] if said else [])
+    answers = json.loads(bad_answers(first.prompt)[kind].body)["choices"][0]["message"]["content"]
+    assert [message["content"] for message in second.messages[1:2]] == ([answers] if answers else [])
     assert all("cannot be used" in message["content"] for message in second.messages[2:])
 
 
@@ -507,13 +514,13 @@ def test_item_without_usable_answer_is_reported_and_the_others_are_kept(tmp_path
 
 
 def test_test_query_never_equals_another_items_training_query(tmp_path: Path) -> None:
-    """One item's paraphrases are another's queries until the model is told."""
+    """One item's paraphrases are another's queries until the model knows."""
 
     def model(question: Question) -> Response:
         usable = answer(question.prompt, COUNT)
         if not question.before and "Aaquob" not in question.prompt:
             usable["paraphrases"] = first["queries"]
-        return says(json.dumps(usable))
+        return completion(json.dumps(usable))
 
     first = answer(plan_of(tmp_path, 3).items[0].prompt, COUNT)
     with serving(model) as stub:
@@ -537,7 +544,7 @@ def test_limit_and_going_on_ask_for_nothing_twice(tmp_path: Path) -> None:
     assert (tmp_path / "queries.jsonl").read_bytes() == written
 
 
-def test_changed_metadata_are_asked_for_anew(tmp_path: Path) -> None:
+def test_changed_metadata_are_asked_for_again(tmp_path: Path) -> None:
     with serving(well_behaved(COUNT)) as stub:
         ask(tmp_path, stub, 3)
         (tmp_path / "queries.jsonl").unlink()
@@ -546,20 +553,20 @@ def test_changed_metadata_are_asked_for_anew(tmp_path: Path) -> None:
         changed = Catalogue(texts, old.titles, old.years, old.categories, old.tags, old.descriptions)
         plan = plan_queries(SECTION, changed, movie_ids(3), tmp_path, "stub", None)
     assert [item.movie for item in plan.to_ask] == [10]
-    assert "changed since, asked for anew: 1" in plan.notes[0]
+    assert "changed since, asked for again: 1" in plan.notes[0]
 
 
 def test_queries_file_of_other_origin_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "queries.jsonl").write_text("mine\n")
-    with pytest.raises(UserError, match="already there"):
+    with pytest.raises(UserError, match="does not agree with the journal"):
         plan_of(tmp_path, 2)
     assert (tmp_path / "queries.jsonl").read_text() == "mine\n"
 
 
 def test_only_one_process_asks(tmp_path: Path) -> None:
-    with sole_use(tmp_path), pytest.raises(UserError, match="another process"), sole_use(tmp_path):
+    with exclusive_use(tmp_path), pytest.raises(UserError, match="another process"), exclusive_use(tmp_path):
         pytest.fail("two asked")
-    with sole_use(tmp_path):
+    with exclusive_use(tmp_path):
         pass
 
 

@@ -14,7 +14,7 @@ import pytest
 from semidbench.cli import main
 from semidbench.dataset.queries.llm.write import JOURNAL, REJECTED
 from tests.movielens_files import write_folder
-from tests.stub_llm import Question, Response, fails, says, serving, well_behaved
+from tests.stub_llm import Question, Response, completion, fails, serving, well_behaved
 
 COUNT = 2
 TRACK = f"""semidbench_track = 1
@@ -46,7 +46,7 @@ def words(folder: Path, base_url: str, *more: str) -> list[str]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    """Runs the command on the tiny dataset; exit status and what was said."""
+    """Runs the command on the tiny dataset; exit status and output."""
     write_folder(tmp_path / "data")
     monkeypatch.setenv("STUB_KEY", "secret")
     monkeypatch.setenv("COLUMNS", "400")
@@ -63,17 +63,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 GO = ("--api-key-variable", "STUB_KEY", "--yes")
 
 
-def test_writes_the_file_and_says_what_it_takes(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_writes_the_file_and_reports_the_cost(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     with serving(good) as stub:
-        status, said = run(stub.base_url, *GO, "--price-in", "2", "--price-out", "5000")
+        status, output = run(stub.base_url, *GO, "--price-in", "2", "--price-out", "5000")
         assert status == 0
         tokens_in = sum(map(len, stub.asked)) // 4
-        assert f"To ask: 4 items, about {tokens_in:,} tokens in and 256 out; together 1.28 at the prices given" in said
-        assert "4 items answered in 4 answers; the endpoint counted 400 tokens in and 120 out" in said
-        assert f"Written: {tmp_path / 'data' / 'queries.jsonl'}" in said
-        again, said = run(stub.base_url)
+        assert (
+            f"To ask: 4 items, about {tokens_in:,} tokens in and 256 out; together 1.28 at the prices given" in output
+        )
+        assert "4 items answered in 4 answers; the endpoint counted 400 tokens in and 120 out" in output
+        assert f"Written: {tmp_path / 'data' / 'queries.jsonl'}" in output
+        again, output = run(stub.base_url)
         assert (again, len(stub.questions)) == (0, 4)
-        assert "4 of 4 items are answered" in said
+        assert "4 of 4 items are answered" in output
     lines = [json.loads(line) for line in (tmp_path / "data" / "queries.jsonl").read_text().splitlines()]
     assert [(line["movieId"], line["split"]) for line in lines] == [
         (movie, split) for movie in (1, 2, 3, 9) for split in ("train", "train", "test", "test")
@@ -92,10 +94,10 @@ def test_writes_the_file_and_says_what_it_takes(run, tmp_path: Path) -> None:  #
 def test_nothing_is_asked_without_leave(run, more: tuple[str, ...], message: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with serving(good) as stub:
-        status, said = run(stub.base_url, *more)
+        status, output = run(stub.base_url, *more)
     assert (status, stub.questions) == (2, [])
-    assert message in said
-    assert said.splitlines()[-1].startswith("error: ")
+    assert message in output
+    assert output.splitlines()[-1].startswith("error: ")
 
 
 @pytest.mark.parametrize(("reply", "status", "asked"), [("n\n", 1, 0), ("y\n", 0, 4)])
@@ -104,15 +106,15 @@ def test_somebody_at_a_terminal_is_asked(run, monkeypatch, reply: str, status: i
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdin", terminal)
     with serving(good) as stub:
-        ended, said = run(stub.base_url, "--api-key-variable", "STUB_KEY")
+        ended, output = run(stub.base_url, "--api-key-variable", "STUB_KEY")
     assert (ended, len(stub.questions)) == (status, asked)
-    assert "To ask: 4 items" in said
+    assert "To ask: 4 items" in output
 
 
 def test_missing_library_is_one_line(run, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    status, said = run("http://127.0.0.1:1/v1", *GO)
-    assert (status, said) == (
+    status, output = run("http://127.0.0.1:1/v1", *GO)
+    assert (status, output) == (
         2,
         "error: asking a language model needs openai, which is missing: pip install 'semidbench[data]'\n",
     )
@@ -120,25 +122,25 @@ def test_missing_library_is_one_line(run, monkeypatch) -> None:  # type: ignore[
 
 def test_refused_key_is_one_line_and_keeps_what_was_answered(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     with serving(lambda question: good(question) if question.number < 2 else fails(401, "bad key secret")) as stub:
-        status, said = run(stub.base_url, *GO, "--concurrency", "1")
+        status, output = run(stub.base_url, *GO, "--concurrency", "1")
     assert status == 2
-    assert [line for line in said.splitlines() if line.startswith("error: ")] == [said.splitlines()[-1]]
-    assert "refuses the key in STUB_KEY (HTTP 401)" in said
-    assert "secret" not in said
+    assert [line for line in output.splitlines() if line.startswith("error: ")] == [output.splitlines()[-1]]
+    assert "refuses the key in STUB_KEY (HTTP 401)" in output
+    assert "secret" not in output
     assert len((tmp_path / "data" / JOURNAL).read_text().splitlines()) == 1 + 2
 
 
 def test_given_up_items_and_limits_are_reported(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     def model(question: Question) -> Response:
-        return says("no") if "Silent Orchard" in question.prompt else good(question)
+        return completion("no") if "Silent Orchard" in question.prompt else good(question)
 
     with serving(model) as stub:
-        status, said = run(stub.base_url, *GO, "--limit", "1")
+        status, output = run(stub.base_url, *GO, "--limit", "1")
         assert (status, len(stub.questions)) == (0, 1)
-        assert "3 items are left" in said
-        status, said = run(stub.base_url, *GO)
+        assert "3 items are left" in output
+        status, output = run(stub.base_url, *GO)
     assert status == 2
-    assert "1 items were given up, of 1 that are left" in said
+    assert "1 items were given up, of 1 that are left" in output
     assert '"movieId": 2, "title": "Silent Orchard"' in (tmp_path / "data" / REJECTED).read_text()
     assert not (tmp_path / "data" / "queries.jsonl").exists()
 
@@ -146,19 +148,19 @@ def test_given_up_items_and_limits_are_reported(run, tmp_path: Path) -> None:  #
 def test_other_model_does_not_go_on_with_a_journal(run) -> None:  # type: ignore[no-untyped-def]
     with serving(good) as stub:
         run(stub.base_url, *GO, "--limit", "1")
-        status, said = run(stub.base_url, *GO, "--model", "other")
+        status, output = run(stub.base_url, *GO, "--model", "other")
     assert (status, len(stub.questions)) == (2, 1)
-    assert "was begun with model 'stub', not 'other'" in said
+    assert "was started with model 'stub', not 'other'" in output
 
 
 def test_mistyped_model_leaves_the_folder_to_the_right_one(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     with serving(lambda question: fails(404, "no such model")) as stub:
-        status, said = run(stub.base_url, *GO, "--model", "stud")
+        status, output = run(stub.base_url, *GO, "--model", "stud")
     assert (status, (tmp_path / "data" / JOURNAL).exists()) == (2, True)
-    assert "no model 'stud'" in said
+    assert "no model 'stud'" in output
     with serving(good) as stub:
-        status, said = run(stub.base_url, *GO)
-    assert status == 0, said
+        status, output = run(stub.base_url, *GO)
+    assert status == 0, output
     assert '"model": "stub"' in (tmp_path / "data" / JOURNAL).read_text().splitlines()[0]
 
 
@@ -195,8 +197,8 @@ def test_killed_run_goes_on_and_asks_for_no_answered_item_again(run, tmp_path: P
         answered = (tmp_path / "data" / JOURNAL).read_text().splitlines()[1:]
         assert len(answered) == kept
         assert not (tmp_path / "data" / "queries.jsonl").exists()
-        status, said = run(stub.base_url, *GO, "--concurrency", str(flying))
-    assert status == 0, said
+        status, output = run(stub.base_url, *GO, "--concurrency", str(flying))
+    assert status == 0, output
     assert len(stub.asked) == 40
     assert sum(stub.asked.values()) == 40 + flying
     assert max(stub.asked.values()) == 2

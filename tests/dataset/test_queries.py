@@ -12,7 +12,7 @@ import pytest
 from semidbench.api import Catalogue, Queries
 from semidbench.dataset.item_text import item_text
 from semidbench.dataset.movielens.read import MovieLensData, read_movielens
-from semidbench.dataset.prepare import asked
+from semidbench.dataset.prepare import query_targets
 from semidbench.dataset.queries import wording
 from semidbench.dataset.queries.facets import title_pattern
 from semidbench.dataset.queries.query_files import read_queries
@@ -80,9 +80,9 @@ def test_the_same_in_another_process(real: tuple[MovieLensData, Queries, Queries
     program = """
 import hashlib, sys
 from pathlib import Path
-from semidbench import track
-from semidbench.dataset.movielens import read_movielens
-from semidbench.dataset.queries import write_queries
+from semidbench.dataset.movielens.read import read_movielens
+from semidbench.dataset.queries.templates import write_queries
+from semidbench.tracks import track
 section = track.MovieLens(recipe="movielens", min_ratings=60, train_queries=3, test_queries=3, queries_seed=5)
 data = read_movielens(section, Path(sys.argv[1]))
 queries = write_queries(section, data.catalogue, data.cast)
@@ -150,7 +150,7 @@ def test_reads_queries(tmp_path: Path, tiny: MovieLensData) -> None:
     path = tmp_path / "queries.jsonl"
     dropped: dict[str, object] = {"movieId": 9, "split": "test", "text": "of a movie that was dropped"}
     path.write_text(jsonl([*query_lines()[::-1], dropped]))
-    train, test, notes = read_queries(path, asked(tiny), 2, 1)
+    train, test, notes = read_queries(path, query_targets(tiny), 2, 1)
     assert train.items.tolist() == [0, 0, 1, 1, 2, 2]
     assert test.items.tolist() == [0, 1, 2]
     assert test.texts[1] == "something test 0 near 2"
@@ -163,8 +163,8 @@ def test_title_leaks_are_counted(tmp_path: Path, tiny: MovieLensData) -> None:
     lines[0]["text"] = "that grey thing"
     path = tmp_path / "queries.jsonl"
     path.write_text(jsonl(lines))
-    assert read_queries(path, asked(tiny), 2, 1)[2] == (
-        "queries that hold their item's title or a distinctive word of it: 1",
+    assert read_queries(path, query_targets(tiny), 2, 1)[2] == (
+        "queries that contain their item's title or a distinctive word of it: 1",
     )
 
 
@@ -189,7 +189,7 @@ def test_bad_query_files(tmp_path: Path, tiny: MovieLensData, content: str | byt
     path = tmp_path / "queries.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message) as error:
-        read_queries(path, asked(tiny), 2, 1)
+        read_queries(path, query_targets(tiny), 2, 1)
     assert "\n" not in str(error.value)
     assert "queries.jsonl" in str(error.value)
 
@@ -204,4 +204,4 @@ def test_a_training_query_in_other_letters_is_no_test_query(tmp_path: Path, tiny
     path = tmp_path / "queries.jsonl"
     path.write_text(jsonl(lines))
     with pytest.raises(UserError, match=r"line 9: test query .* is also a training query, on line 1"):
-        read_queries(path, asked(tiny), 2, 1)
+        read_queries(path, query_targets(tiny), 2, 1)

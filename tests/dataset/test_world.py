@@ -195,8 +195,8 @@ def test_history_beats_popularity() -> None:
 def test_seeds_differ_and_hash_seeds_do_not_matter() -> None:
     program = f"""
 import hashlib
-from semidbench import track
 from semidbench.dataset.world import make_world
+from semidbench.tracks import track
 raw = make_world(track.World(**{SMALL.model_dump()!r}))
 parts = (raw.catalogue.texts, raw.interactions.items.tolist(), raw.train_queries.texts, raw.test_queries.texts)
 print(hashlib.sha256(repr(parts).encode()).hexdigest())

@@ -16,18 +16,18 @@ KEYS: tuple[Key, ...] = ("movieId", "imdbId", "tmdbId")
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What is told of a movie beside MovieLens: running text, and names of its cast (possibly none)."""
+class Description:
+    """A movie's description: running text, and the names of its cast (possibly none)."""
 
     text: str
     cast: tuple[str, ...]
 
 
-NOTHING = Described("", ())
+NO_DESCRIPTION = Description("", ())
 
 
 def description_key(path: Path) -> Key:
-    """The one column that says which movie a description is of.
+    """The one column that identifies the movie of a description.
 
     Raises:
         UserError: none or several of movieId, imdbId and tmdbId are columns.
@@ -42,8 +42,8 @@ def description_key(path: Path) -> Key:
     return keys[0]
 
 
-def read_descriptions(path: Path, movies: Collection[int], files: ReleaseFiles) -> tuple[dict[int, Described], int]:
-    """Descriptions by movieId, of the movies given; how many rows are of none of them.
+def read_descriptions(path: Path, movies: Collection[int], files: ReleaseFiles) -> tuple[dict[int, Description], int]:
+    """Descriptions by movieId, of the movies given; how many rows are of other movies.
 
     By imdbId (with or without tt and leading zeros) or tmdbId a description goes to each movie that links.csv
     gives that number.
@@ -53,19 +53,19 @@ def read_descriptions(path: Path, movies: Collection[int], files: ReleaseFiles) 
     """
     key = description_key(path)
     numbered = {movie: [movie] for movie in movies} if key == "movieId" else _links(files, key, movies)
-    found: dict[int, Described] = {}
+    descriptions: dict[int, Description] = {}
     seen: set[int] = set()
-    strangers = 0
+    unknown = 0
     for row in read_rows(csv_file(path), (key, "description"), ("cast",)):
         number = _number(row, 0, key)
         if number in seen:
             raise row.error(f"{key} {number} is there a second time")
         seen.add(number)
         names = (name.strip() for name in row.fields[2].split("|"))
-        described = Described(" ".join(row.fields[1].split()), tuple(name for name in names if name))
-        found |= dict.fromkeys(numbered.get(number, ()), described)
-        strangers += number not in numbered
-    return found, strangers
+        described = Description(" ".join(row.fields[1].split()), tuple(name for name in names if name))
+        descriptions |= dict.fromkeys(numbered.get(number, ()), described)
+        unknown += number not in numbered
+    return descriptions, unknown
 
 
 def _links(files: ReleaseFiles, key: Key, movies: Collection[int]) -> Mapping[int, list[int]]:

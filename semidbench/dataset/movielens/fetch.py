@@ -16,7 +16,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def fetch(url: str, sha256: str, target: Path, progress: Progress) -> bool:
-    """Download `url` to `target`, unless it is there with this hash; whether there was anything to do.
+    """Download `url` to `target`, unless it is there with this hash. Returns whether it was downloaded.
 
     Until its hash is right a download is TARGET.part; a later call goes on at its end, by an HTTP Range.
 
@@ -30,11 +30,11 @@ def fetch(url: str, sha256: str, target: Path, progress: Progress) -> bool:
         UserError: no server, a refusal, a cut connection, a full disk or a wrong hash. Nothing fetched is deleted.
     """
     if target.exists():
-        if (found := file_sha256(target)) == sha256:
+        if (actual := file_sha256(target)) == sha256:
             return False
         raise UserError(
-            f"{target} is there with sha256 {found}, not {sha256}. Move it away and fetch again, or keep it if you "
-            "trust it: runs do not ask for the hash"
+            f"{target} is there with sha256 {actual}, not {sha256}. Move it away and fetch again, or keep it if you "
+            "trust it: runs do not check the hash"
         )
     part = target.with_name(target.name + ".part")
     _make_folder(target.parent)
@@ -45,11 +45,11 @@ def fetch(url: str, sha256: str, target: Path, progress: Progress) -> bool:
     except OSError as error:
         kept = _kept(part) if part.exists() else "Make its folder writable and run again"
         raise UserError(f"cannot write {part}: {error.strerror}. {kept}") from error
-    if (found := file_sha256(part)) != sha256:
+    if (actual := file_sha256(part)) != sha256:
         wrong = part.replace(target.with_name(target.name + ".wrong"))
         raise UserError(
-            f"{url} gave {wrong.stat().st_size:,} bytes with sha256 {found}, not {sha256}. They are kept as {wrong}. "
-            "Fetch again, or, if the file was issued anew and you trust it, with --sha256"
+            f"{url} gave {wrong.stat().st_size:,} bytes with sha256 {actual}, not {sha256}. They are kept as {wrong}. "
+            "Fetch again, or, if the publisher changed the file and you trust it, with --sha256"
         )
     part.replace(target)
     return True
@@ -66,15 +66,15 @@ def _download(url: str, part: Path, progress: Progress) -> None:
     have = part.stat().st_size if part.exists() else 0
     # Compressed on the way, the bytes would not be those that a Range counts.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS)) as answer:
-        if have and answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # there is no more: the hash says whether it is all
-        answer.raise_for_status()
-        if answer.status_code != requests.codes.partial_content:
-            have = 0  # the server knows no ranges and sends all of it
-        total = have + int(answer.headers.get("Content-Length", 0))
+    with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, SILENCE_SECONDS)) as response:
+        if have and response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # there is no more: the hash shows whether it is complete
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            have = 0  # the server ignores ranges and sends all of it
+        total = have + int(response.headers.get("Content-Length", 0))
         with part.open("ab" if have else "wb") as out:
-            for chunk in answer.iter_content(CHUNK_BYTES):
+            for chunk in response.iter_content(CHUNK_BYTES):
                 out.write(chunk)
                 have += len(chunk)
                 progress(part.name.removesuffix(".part"), have, total)
@@ -83,9 +83,9 @@ def _download(url: str, part: Path, progress: Progress) -> None:
 def _reason(error: requests.RequestException) -> str:
     """One clause, where requests has a paragraph."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"the server answers {error.response.status_code} {error.response.reason}"
+        return f"the server responds with {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
-        return "the server is silent"
+        return "the server does not respond"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection was cut"
     if isinstance(error, requests.ConnectionError):

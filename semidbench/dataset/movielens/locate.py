@@ -55,10 +55,10 @@ class ReleaseFiles:
 def must_hold(section: track.MovieLens) -> str:
     """What a data folder of that section has in it, for messages."""
     release = RELEASES[section.release]
-    asked = f", and a {QUERIES}" if section.queries == "file" else ""
+    queries = f", and a {QUERIES}" if section.queries == "file" else ""
     return (
         f"--data DIR must hold MovieLens {release.name} (the zip from {release.page} or its unpacked folder) and a "
-        f"{DESCRIPTIONS} with the columns movieId (or imdbId or tmdbId), description{asked}"
+        f"{DESCRIPTIONS} with the columns movieId (or imdbId or tmdbId), description{queries}"
     )
 
 
@@ -97,13 +97,13 @@ def find_descriptions(data: Path) -> Path:
     Raises:
         UserError: there is none, or there are several.
     """
-    found = _the_one(data, DESCRIPTIONS)
-    if found is None:
+    path = _only_match(data, DESCRIPTIONS)
+    if path is None:
         raise UserError(
             f"no {DESCRIPTIONS} in {_folder(data)} or its direct subfolders. Provide one CSV with the columns movieId "
             "(or imdbId or tmdbId), description (and, optionally, cast: names separated by |)"
         )
-    return found
+    return path
 
 
 def find_queries(data: Path) -> Path | None:
@@ -112,21 +112,21 @@ def find_queries(data: Path) -> Path | None:
     Raises:
         UserError: there are several.
     """
-    return _the_one(data, QUERIES)
+    return _only_match(data, QUERIES)
 
 
 def _folder(data: Path) -> Path:
     return data.parent if data.is_file() else data
 
 
-def _the_one(data: Path, pattern: str) -> Path | None:
+def _only_match(data: Path, pattern: str) -> Path | None:
     folder = _folder(data)
-    found = sorted({path for each in (pattern, f"*/{pattern}") for path in folder.glob(each) if path.is_file()})
-    if len(found) > 1:
+    matches = sorted({path for each in (pattern, f"*/{pattern}") for path in folder.glob(each) if path.is_file()})
+    if len(matches) > 1:
         raise UserError(
-            f"{len(found)} files match {pattern}: {', '.join(map(str, found))}. Keep one, move the others away"
+            f"{len(matches)} files match {pattern}: {', '.join(map(str, matches))}. Keep one, move the others away"
         )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def _member(archive: zipfile.ZipFile, files: ReleaseFiles, name: str) -> str:

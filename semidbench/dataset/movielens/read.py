@@ -14,7 +14,7 @@ from semidbench.api import Catalogue, Interactions, Ints
 from semidbench.dataset import counted
 from semidbench.dataset.item_text import item_text
 from semidbench.dataset.latest import are_in
-from semidbench.dataset.movielens.descriptions import NOTHING, Described, read_descriptions
+from semidbench.dataset.movielens.descriptions import NO_DESCRIPTION, Description, read_descriptions
 from semidbench.dataset.movielens.genome import read_genome
 from semidbench.dataset.movielens.locate import ReleaseFiles, find_descriptions, find_release
 from semidbench.dataset.movielens.ratings import Ratings, read_ratings, unknown_movies
@@ -38,7 +38,7 @@ class MovieLensData:
         movie_ids: int64 (N,), the movieId of each item.
         dropped: movieIds of movies.csv that are not in the catalogue.
         cast: names per item, possibly none.
-        notes: one sentence each about oddities that are no errors, with counts.
+        notes: one sentence each about what was left out or is missing, with counts.
     """
 
     catalogue: Catalogue
@@ -60,7 +60,7 @@ def read_movielens(section: track.MovieLens, data: Path) -> MovieLensData:
     """Read the release's files and the descriptions under `data` (see semidbench.dataset.movielens.locate).
 
     Every rating is an interaction. First movies without a description are left out with their ratings, where
-    the section says so; then all but each user's last ratings; then movies with fewer ratings than
+    the section requires it; then all but each user's last ratings; then movies with fewer ratings than
     `min_ratings`, with theirs; then users without any. A user's interactions are ordered by timestamp, then
     movieId.
 
@@ -70,16 +70,18 @@ def read_movielens(section: track.MovieLens, data: Path) -> MovieLensData:
     files = find_release(section, data)
     described_in = find_descriptions(data)
     movies = _read_movies(files)
-    described, strangers = read_descriptions(described_in, movies.keys(), files)
+    described, unknown_rows = read_descriptions(described_in, movies.keys(), files)
     notes = _described_notes(section, described_in, movies, described)
     known = np.array(sorted(movies), dtype=np.int64)
-    wanted = known[[not section.described_only or bool(described.get(movie, NOTHING).text) for movie in known.tolist()]]
+    wanted = known[
+        [not section.described_only or bool(described.get(movie, NO_DESCRIPTION).text) for movie in known.tolist()]
+    ]
     ratings = read_ratings(files.file("ratings"), known, wanted, section.last_interactions)
     tags, blank_tags = _read_tags(files, movies, section.max_tags)
     genome = read_genome(files, known, section.genome_tags) if section.genome_tags else {}
 
     movie_ids, interactions, left_out = _keep(section, wanted, ratings)
-    of_item = [described.get(movie, NOTHING) for movie in movie_ids.tolist()]
+    of_item = [described.get(movie, NO_DESCRIPTION) for movie in movie_ids.tolist()]
     catalogue = _catalogue(movie_ids, movies, of_item, tags, genome)
     notes += left_out + counted(
         (int((catalogue.years == 0).sum()), "items without a year in their title"),
@@ -90,7 +92,7 @@ def read_movielens(section: track.MovieLens, data: Path) -> MovieLensData:
             "items without a genome",
         ),
         (blank_tags, "blank tags in tags.csv, dropped"),
-        (strangers, "descriptions of movies that movies.csv does not have, ignored"),
+        (unknown_rows, "descriptions of movies that movies.csv does not have, ignored"),
     )
     return MovieLensData(
         catalogue=catalogue,
@@ -104,16 +106,16 @@ def read_movielens(section: track.MovieLens, data: Path) -> MovieLensData:
 
 def turn_title(title: str) -> str:
     """'Postman, The (Postino, Il)' to 'The Postman (Il Postino)'."""
-    inside = re.sub(r"\(([^()]*)\)", lambda found: f"({_turn(found[1])})", title)
+    inside = re.sub(r"\(([^()]*)\)", lambda match: f"({_turn(match[1])})", title)
     head, bracket, rest = inside.partition(" (")
     return _turn(head) + bracket + rest
 
 
 def _turn(title: str) -> str:
-    found = _TURNED.fullmatch(title.strip())
-    if not found:
+    match = _TURNED.fullmatch(title.strip())
+    if not match:
         return title.strip()
-    return f"{found[2]}{'' if found[2].endswith(chr(39)) else ' '}{found[1]}"
+    return f"{match[2]}{'' if match[2].endswith(chr(39)) else ' '}{match[1]}"
 
 
 def _read_movies(files: ReleaseFiles) -> dict[int, _Movie]:
@@ -161,17 +163,17 @@ def _read_tags(
     if unknown:
         raise unknown_movies(file.source, "tags", len(unknown), *unknown[0])
     first: defaultdict[int, dict[str, str]] = defaultdict(dict)
-    often: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    times_given: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for _, movie, tag in sorted(given, key=lambda entry: entry[0]):
         first[movie].setdefault(tag.casefold(), tag)
-        often[movie][tag.casefold()] += 1
-    kept = {movie: {tag for tag, _ in counts.most_common(most)} for movie, counts in often.items()}
+        times_given[movie][tag.casefold()] += 1
+    kept = {movie: {tag for tag, _ in counts.most_common(most)} for movie, counts in times_given.items()}
     tags = {movie: tuple(text for tag, text in own.items() if tag in kept[movie]) for movie, own in first.items()}
     return tags, blank
 
 
 def _described_notes(
-    section: track.MovieLens, path: Path, movies: Mapping[int, _Movie], described: Mapping[int, Described]
+    section: track.MovieLens, path: Path, movies: Mapping[int, _Movie], described: Mapping[int, Description]
 ) -> list[str]:
     """What is left out for want of a description; an error if too few movies have one."""
     count = sum(bool(each.text) for each in described.values())
@@ -188,7 +190,7 @@ def _described_notes(
 def _catalogue(
     movie_ids: Ints,
     movies: Mapping[int, _Movie],
-    described: Sequence[Described],
+    described: Sequence[Description],
     tags: Mapping[int, tuple[str, ...]],
     genome: Mapping[int, tuple[str, ...]],
 ) -> Catalogue:

@@ -37,7 +37,7 @@ RELEASES = {
             name="ml-latest-small",
             page="https://grouplens.org/datasets/movielens/latest/",
             url="https://files.grouplens.org/datasets/movielens/ml-latest-small.zip",
-            sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",  # may be issued anew
+            sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",  # may change
         ),
         Release(
             name="ml-25m",

@@ -1,4 +1,4 @@
-"""What an item can be asked for by: genres, year, tags and themes found in its description."""
+"""What queries can name of an item: genres, year, tags and themes found in its description."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _NAME_WORD = re.compile(r"[^\W_]+")
 MAX_INFINITIVE_SHARE = 0.2  # "to find": more of it and the word, or its base form, is a verb
 MIN_DOCUMENTS = 2  # a word of one item alone would all but name it
 MAX_CONTENT = 4  # content words of a theme
-MAX_BITS = 16.0  # of a theme: a longer one is not asked for more
-MAX_SHARE = 0.05  # a theme word of more items says little
+MAX_BITS = 16.0  # of a theme: a longer one is not named more often
+MAX_SHARE = 0.05  # a theme word of more items distinguishes little
 MIN_NOUN_SHARE = 0.45
 
 
@@ -55,7 +55,7 @@ def item_facets(catalogue: Catalogue, cast: Sequence[Sequence[str]]) -> list[Fac
     tokens = [_TOKEN.findall(text) for text in catalogue.descriptions]
     nouns = _nouns(tokens)
     common = _common_words(tokens)
-    found = [_themes_in(item_tokens, nouns, common) for item_tokens in tokens]
+    phrases = [_themes_in(item_tokens, nouns, common) for item_tokens in tokens]
     tagged = document_frequency([tag.lower() for tag in item_tags] for item_tags in catalogue.tags)
     names = frozenset(word for item_cast in cast for name in item_cast for word in name_words(name))
     patterns = [title_pattern(title) for title in catalogue.titles]
@@ -67,7 +67,7 @@ def item_facets(catalogue: Catalogue, cast: Sequence[Sequence[str]]) -> list[Fac
             for tag in catalogue.tags[row]
             if tagged[tag.lower()] >= MIN_DOCUMENTS and _is_story_tag(tag, names)
         ]
-        pairs = [pair for pair in [*found[row], *given] if own.isdisjoint(name_words(" ".join(pair)))]
+        pairs = [pair for pair in [*phrases[row], *given] if own.isdisjoint(name_words(" ".join(pair)))]
         pairs += _traits_in(catalogue.descriptions[row])
         themes.append(tuple(dict.fromkeys(pair for pair in pairs if not any(map(pattern.search, pair)))))
     weights = _weights(themes)
@@ -87,10 +87,10 @@ def item_facets(catalogue: Catalogue, cast: Sequence[Sequence[str]]) -> list[Fac
 
 def _kind_of_film(description: str, forbidden: re.Pattern[str]) -> tuple[Wordings, ...]:
     """'... is a 1995 American computer-animated comedy film' to 'a computer-animated comedy film', in two wordings."""
-    found = _KIND.search(description)
-    words = [word for word in found[1].split() if word not in _stop_words()] if found else []
+    match = _KIND.search(description)
+    words = [word for word in match[1].split() if word not in _stop_words()] if match else []
     kind = " ".join(words)
-    if " " not in kind or forbidden.search(kind):  # a single word says no more than the genre
+    if " " not in kind or forbidden.search(kind):  # a single word adds nothing to the genre
         return ()
     article = "an" if kind[0] in "aeiou" else "a"
     return (((f"{article} {kind} film", f"{article} {kind} movie"), (f"some {kind}", f"{article} {kind} picture")),)
@@ -149,7 +149,7 @@ def _stop_words() -> frozenset[str]:
 
 
 def _nouns(documents: list[list[str]]) -> frozenset[str]:
-    """Nouns, as far as their neighbours tell, that are neither names nor boilerplate, rare nor everywhere."""
+    """Nouns, judged by the words around them, that are neither names nor boilerplate, rare nor everywhere."""
     total: Counter[str] = Counter()
     nounish: Counter[str] = Counter()
     infinitive: Counter[str] = Counter()

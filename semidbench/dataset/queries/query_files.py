@@ -20,7 +20,7 @@ _SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryTargets:
     """The items that queries may be for.
 
     Attributes:
@@ -41,39 +41,39 @@ class Asked:
 
 
 def read_queries(
-    path: Path, asked: Asked, train: int | None, test: int | None
+    path: Path, targets: QueryTargets, train: int | None, test: int | None
 ) -> tuple[Queries, Queries, tuple[str, ...]]:
     """Training queries, test queries and notes from lines `{FIELD: name, "split": "train"|"test", "text": str}`.
 
     Each item needs exactly `train` and `test` of them, where these are given; the i-th test query of an item is
-    taken for a paraphrase of its i-th training query. Otherwise an item has as many as there are, and each
+    the paraphrase of its i-th training query. Otherwise an item has as many as there are, and each
     split needs one query at least.
 
     Raises:
         UserError: a line is malformed or about an unknown item, a count is wrong, or a test query equals a
             training query but for case, spaces and Unicode's compatible forms; the message names the line.
     """
-    texts: dict[str, list[list[str]]] = {split: [[] for _ in asked.titles] for split in _SPLITS}
+    texts: dict[str, list[list[str]]] = {split: [[] for _ in targets.titles] for split in _SPLITS}
     first_line: dict[str, dict[str, int]] = {split: {} for split in _SPLITS}
-    patterns = [title_pattern(title) for title in asked.titles]
+    patterns = [title_pattern(title) for title in targets.titles]
     leaks = 0
-    for line, item, split, text in _lines(path, asked):
-        if item not in asked.rows:
-            if item not in asked.dropped:
-                raise _error(path, line, f"{asked.field} {item} is not in {asked.known_in}")
+    for line, item, split, text in _lines(path, targets):
+        if item not in targets.rows:
+            if item not in targets.dropped:
+                raise _error(path, line, f"{targets.field} {item} is not in {targets.known_in}")
             continue
-        row = asked.rows[item]
+        row = targets.rows[item]
         texts[split][row].append(text)
         first_line[split].setdefault(normal_form(text), line)
         leaks += bool(patterns[row].search(text))
-    names = list(asked.rows)
+    names = list(targets.rows)
     for split, wanted in (("train", train), ("test", test)):
-        _check_counts(path, asked.field, names, split, texts[split], wanted)
+        _check_counts(path, targets.field, names, split, texts[split], wanted)
     for text, line in first_line["test"].items():
         if text in first_line["train"]:
             there = first_line["train"][text]
             raise _error(path, line, f"test query {text!r} is also a training query, on line {there}")
-    notes = (f"queries that hold their item's title or a distinctive word of it: {leaks:,}",) if leaks else ()
+    notes = (f"queries that contain their item's title or a distinctive word of it: {leaks:,}",) if leaks else ()
     return _queries(texts["train"]), _queries(texts["test"]), notes
 
 
@@ -82,9 +82,9 @@ def normal_form(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _lines(path: Path, asked: Asked) -> Iterator[tuple[int, str, str, str]]:
+def _lines(path: Path, targets: QueryTargets) -> Iterator[tuple[int, str, str, str]]:
     """Line, item, split and text of each record."""
-    fields: dict[str, tuple[type, ...]] = {asked.field: asked.kinds, "split": (str,), "text": (str,)}
+    fields: dict[str, tuple[type, ...]] = {targets.field: targets.kinds, "split": (str,), "text": (str,)}
     for line, raw in enumerate(text_lines(path), start=1):
         if not raw.strip():
             continue
@@ -100,7 +100,7 @@ def _lines(path: Path, asked: Asked) -> Iterator[tuple[int, str, str, str]]:
         text = " ".join(record["text"].split())
         if not text:
             raise _error(path, line, "text is blank")
-        yield line, str(record[asked.field]).strip(), record["split"], text
+        yield line, str(record[targets.field]).strip(), record["split"], text
 
 
 def _check_fields(path: Path, line: int, record: dict[str, Any], fields: Mapping[str, tuple[type, ...]]) -> None:

@@ -1,1 +1,4 @@
-"""Queries written by a language model: prompt, answer, client, the asking, the journal, and the files it ends in."""
+"""Queries by a language model.
+
+Read `prompt`, `answer`, `client`, `ask`, `journal`, and `write`, which calls them.
+"""

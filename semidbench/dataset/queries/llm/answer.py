@@ -1,4 +1,4 @@
-"""What a language model answered, read and judged: counts, repetitions, titles."""
+"""A language model's answer, read and checked: counts, repetitions, titles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIELDS = {"queries": "query", "paraphrases": "paraphrase"}
 
 
 class Unusable(Exception):
-    """An answer that cannot be used; the message is the reason, without a full stop."""
+    """An answer that cannot be used. The message is the reason, without a full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Taken:
+class UsedQueries:
     """The training and the test queries of all items so far, in `normal_form`."""
 
     train: set[str] = field(default_factory=set)
@@ -48,14 +48,14 @@ def parse_answer(text: str, count: int) -> Answer:
         raise Unusable("the answer is blank")
     fenced = _FENCE.search(text)
     try:
-        found = _json_in(fenced[1] if fenced else text)
+        value = _json_in(fenced[1] if fenced else text)
     except (ValueError, RecursionError) as error:
         raise Unusable(f"the answer is not valid JSON ({error})") from None
-    return read_answer(found, count)
+    return read_answer(value, count)
 
 
 def _json_in(text: str) -> Any:
-    """All of the text, or what begins at its first brace: models like to introduce what they say."""
+    """All of the text, or what begins at its first brace: models often write an introduction."""
     try:
         return json.loads(text)
     except ValueError:
@@ -65,27 +65,27 @@ def _json_in(text: str) -> Any:
         return json.JSONDecoder().raw_decode(text, begin)[0]
 
 
-def read_answer(found: Any, count: int) -> Answer:
+def read_answer(value: Any, count: int) -> Answer:
     """The answer in `{"queries": [str, ...], "paraphrases": [str, ...]}`, `count` of each.
 
     Raises:
         Unusable: it is no such object, a count is wrong, or a query is blank or no text.
     """
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise Unusable("the answer is not a JSON object")
-    train, test = (_texts(found.get(name), name, count) for name in _FIELDS)
+    train, test = (_texts(value.get(name), name, count) for name in _FIELDS)
     return Answer(train, test)
 
 
-def judge(answer: Answer, title: str, taken: Taken) -> None:
-    """Pass an answer, or say why not; one that passes joins `taken`.
+def check_answer(answer: Answer, title: str, used: UsedQueries) -> None:
+    """Accept an answer and add it to `used`, or raise the reason why not.
 
-    Refused are two equal texts within the item, a text that holds the title (see `title_patterns`), and a test query
+    Refused are two equal texts within the item, a text that contains the title (see `title_patterns`), and a test query
     that is a training query of any item, as the protocol has it. Equal means of one `normal_form`. Items
     may share training queries, or test queries.
 
     Raises:
-        Unusable: with the first reason; `taken` is as before.
+        Unusable: with the first reason; `used` is as before.
     """
     named = [
         (f"{kind} {number}", text)
@@ -101,11 +101,11 @@ def judge(answer: Answer, title: str, taken: Taken) -> None:
         seen[key] = name
         plain = _plain(text)
         if any(pattern.search(plain) for pattern in patterns):
-            raise Unusable(f"{name} holds the title: {text!r}")
-        if key in (taken.train if name.startswith("paraphrase") else taken.test):
-            raise Unusable(f"{name} is too general, for another movie has it too: {text!r}")
-    taken.train.update(map(normal_form, answer.train))
-    taken.test.update(map(normal_form, answer.test))
+            raise Unusable(f"{name} contains the title: {text!r}")
+        if key in (used.train if name.startswith("paraphrase") else used.test):
+            raise Unusable(f"{name} is too general, because another movie has it too: {text!r}")
+    used.train.update(map(normal_form, answer.train))
+    used.test.update(map(normal_form, answer.test))
 
 
 def title_patterns(title: str) -> list[re.Pattern[str]]:
@@ -166,14 +166,14 @@ def _plain(text: str) -> str:
     return "".join(each for each in unicodedata.normalize("NFKD", text) if unicodedata.category(each) != "Mn")
 
 
-def _texts(found: Any, name: str, count: int) -> tuple[str, ...]:
-    if not isinstance(found, list):
+def _texts(value: Any, name: str, count: int) -> tuple[str, ...]:
+    if not isinstance(value, list):
         raise Unusable(f"there is no list {name!r}")
-    if len(found) != count:
-        raise Unusable(f"{name!r} has {len(found)} strings, not {count}")
-    for number, text in enumerate(found, start=1):
+    if len(value) != count:
+        raise Unusable(f"{name!r} has {len(value)} strings, not {count}")
+    for number, text in enumerate(value, start=1):
         if not isinstance(text, str) or not text.strip():
-            raise Unusable(f"{_FIELDS[name]} {number} is blank or no string")
+            raise Unusable(f"{_FIELDS[name]} {number} is blank or not a string")
         if any(unicodedata.category(each) in _NO_TEXT for each in " ".join(text.split())):
-            raise Unusable(f"{_FIELDS[name]} {number} holds characters that are no text")
-    return tuple(" ".join(text.split()) for text in found)
+            raise Unusable(f"{_FIELDS[name]} {number} contains characters that are not text")
+    return tuple(" ".join(text.split()) for text in value)

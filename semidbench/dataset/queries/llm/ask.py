@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from semidbench.dataset.queries.llm.answer import Answer, Taken, Unusable, judge, parse_answer
+from semidbench.dataset.queries.llm.answer import Answer, Unusable, UsedQueries, check_answer, parse_answer
 from semidbench.dataset.queries.llm.client import Client, NoAnswer, NoCompletion, Reply
-from semidbench.dataset.queries.llm.prompt import Item, complaint
+from semidbench.dataset.queries.llm.prompt import Item, correction_request
 from semidbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Asking:
     Attributes:
         client: of the endpoint.
         count: queries per item, and paraphrases per item.
-        taken: the queries of all items answered so far; grows.
+        used: the queries of all items answered so far; grows.
         keep: called with each answer that can be used.
         done: called after each item, with or without an answer.
         tally: kept up to date.
@@ -59,7 +59,7 @@ class Asking:
 
     client: Client
     count: int
-    taken: Taken
+    used: UsedQueries
     keep: Callable[[Item, Answer], None]
     done: Callable[[], None]
     tally: Tally
@@ -92,7 +92,7 @@ async def _work(asking: Asking, waiting: Iterator[Item]) -> None:
 
 
 async def _ask_item(asking: Asking, item: Item) -> Answer | Rejected:
-    """Its answer, asked for again with a complaint as long as it cannot be used, up to MAX_ANSWERS times in all."""
+    """Its answer, asked for again with the reason as long as it cannot be used, up to MAX_ANSWERS times in all."""
     question: Message = {"role": "user", "content": item.prompt}
     messages = [question]
     reasons: list[str] = []
@@ -107,14 +107,17 @@ async def _ask_item(asking: Asking, item: Item) -> Answer | Rejected:
             return Rejected(item, (*reasons, str(error)), last)
         try:
             answer = parse_answer(reply.text, asking.count)
-            judge(answer, item.title, asking.taken)
+            check_answer(answer, item.title, asking.used)
         except Unusable as error:
             ended = "" if reply.finish == "stop" else f" (the endpoint ended it with {reply.finish!r})"
             reasons.append(f"{error}{ended}")
             last = reply.text
             messages = [question]
             if last.strip():
-                messages += [{"role": "assistant", "content": last}, {"role": "user", "content": complaint(str(error))}]
+                messages += [
+                    {"role": "assistant", "content": last},
+                    {"role": "user", "content": correction_request(str(error))},
+                ]
         else:
             return answer
     return Rejected(item, tuple(reasons), last)

@@ -1,6 +1,6 @@
 """The journal of a language model's answers: each is on disk before the next is asked for, and none is asked for twice.
 
-Its first line is a `Header`, every other line one answer:
+Its first line is a `JournalHeader`, every other line one answer:
 `{"movieId": int, "prompt_sha256": str, "train": [str, ...], "test": [str, ...]}`.
 """
 
@@ -25,12 +25,12 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class JournalHeader:
     """What all answers of a journal have in common.
 
     Attributes:
         model: as the endpoint calls it.
-        temperature: asked for; None: the endpoint's own.
+        temperature: that is requested; None: the endpoint's own.
         queries: per item, and as many paraphrases.
         prompt_sha256: of the prompt's template.
     """
@@ -41,7 +41,7 @@ class Header:
     prompt_sha256: str
 
 
-class Line(BaseModel):
+class JournalLine(BaseModel):
     """One answer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,7 +69,7 @@ class Journal:
         Raises:
             UserError: it cannot be written; the answers before it are whole.
         """
-        line = Line(movieId=item.movie, prompt_sha256=item.prompt_sha256(), train=answer.train, test=answer.test)
+        line = JournalLine(movieId=item.movie, prompt_sha256=item.prompt_sha256(), train=answer.train, test=answer.test)
         try:
             _write(self.file, line.model_dump(mode="json"))
         except OSError as error:
@@ -82,10 +82,10 @@ class Journal:
         self.file.close()
 
 
-def read_journal(path: Path, header: Header) -> list[Line]:
+def read_journal(path: Path, header: JournalHeader) -> list[JournalLine]:
     """The answers of a journal, in the order in which they came; none if there is no journal.
 
-    A last line that a kill has cut short is left out. A header that no answer follows binds nobody.
+    A last line that a kill has cut short is left out. A header without answers does not count.
 
     Raises:
         UserError: the journal cannot be read or is damaged, or holds answers of another header.
@@ -95,23 +95,23 @@ def read_journal(path: Path, header: Header) -> list[Line]:
     first, *rest = _whole_lines(path) or [b""]
     if not first:
         return []
-    found = _record(path, 1, first)
-    _check_version(path, found)
+    header_line = _record(path, 1, first)
+    _check_version(path, header_line)
     if _holds_answers(rest):
-        _check_header(path, found, header)
+        _check_header(path, header_line, header)
     lines = []
     for number, raw in enumerate(rest, start=2):
         if raw.strip():
             try:
-                lines.append(Line.model_validate(_record(path, number, raw)))
+                lines.append(JournalLine.model_validate(_record(path, number, raw)))
             except ValidationError as error:
                 place = ".".join(map(str, error.errors()[0]["loc"]))
                 raise _damaged(path, number, f"{place}: {error.errors()[0]['msg']}") from error
     return lines
 
 
-def open_journal(path: Path, header: Header) -> Journal:
-    """Open for appending, behind what `read_journal` reads; a journal without answers begins anew with the header.
+def open_journal(path: Path, header: JournalHeader) -> Journal:
+    """Open for appending, behind what `read_journal` reads; a journal without answers starts again with the header.
 
     Raises:
         UserError: the file cannot be written.
@@ -138,7 +138,9 @@ def _write(file: FileIO, record: dict[str, Any]) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write {path}: {error.strerror}. Free it or its disk and run again")
+    return UserError(
+        f"cannot write {path}: {error.strerror}. Make it writable, or free space on its disk, and run again"
+    )
 
 
 def _whole_lines(path: Path) -> list[bytes]:
@@ -165,19 +167,19 @@ def _record(path: Path, number: int, raw: bytes) -> Any:
         raise _damaged(path, number, f"not valid JSON ({error})") from error
 
 
-def _check_version(path: Path, found: Any) -> None:
-    version = found.get("semidbench_query_journal") if isinstance(found, dict) else None
+def _check_version(path: Path, header_line: Any) -> None:
+    version = header_line.get("semidbench_query_journal") if isinstance(header_line, dict) else None
     if version != VERSION:
         raise _damaged(path, 1, f"no header of a query journal of version {VERSION}")
 
 
-def _check_header(path: Path, found: dict[str, Any], header: Header) -> None:
+def _check_header(path: Path, header_line: dict[str, Any], header: JournalHeader) -> None:
     wanted = asdict(header)
     for field in wanted:
-        if found.get(field) != wanted[field]:
+        if header_line.get(field) != wanted[field]:
             raise UserError(
-                f"{path} was begun with {field} {found.get(field)!r}, not {wanted[field]!r}: answers of two kinds do "
-                "not mix. Run with what it was begun with, or move it away to ask for every item anew"
+                f"{path} was started with {field} {header_line.get(field)!r}, not {wanted[field]!r}: answers of two "
+                "kinds do not mix. Run with what it was started with, or move it away to ask for every item again"
             )
 
 

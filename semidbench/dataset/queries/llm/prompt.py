@@ -1,4 +1,4 @@
-"""What a language model is asked for an item's queries: the paper's prompt, and our sentence on the answer's form."""
+"""The prompt for an item's queries: the paper's, and our sentence on the form of the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAPER = (
     "queries should not include the title of the movie, but be broader descriptions of the movie and its content. The "
     "queries should also contain broad topics, themes and genres of the movie. Movie: {METADATA}"
 )
-# Ours: the paper does not say in what form it had its answers.
+# Ours: the paper does not give the form of the answers.
 _FORM = (
     'Answer with one JSON object and nothing else: {"queries": [{COUNT} strings], "paraphrases": [{COUNT} strings]}, '
     "where each paraphrase stands at the place of the query it paraphrases and no two of all strings are equal."
@@ -26,12 +26,12 @@ _FORM = (
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item to be asked for.
+    """An item and its prompt.
 
     Attributes:
         movie: its movieId.
         title: must not stand in its queries.
-        prompt: the whole of what the model is asked.
+        prompt: the whole prompt.
     """
 
     movie: int
@@ -66,8 +66,8 @@ def items_to_ask(catalogue: Catalogue, movie_ids: Ints, count: int) -> list[Item
     ]
 
 
-def complaint(reason: str) -> str:
-    """What is said of an answer that cannot be used, when the item is asked for again. Ours."""
+def correction_request(reason: str) -> str:
+    """The message about an answer that cannot be used, when the item is asked for again. Ours."""
     return f"This answer cannot be used: {reason}. Give the complete JSON object again, corrected."
 
 

@@ -14,10 +14,10 @@ from filelock import FileLock, Timeout
 
 from semidbench.api import Catalogue, Ints
 from semidbench.dataset.movielens.locate import QUERIES
-from semidbench.dataset.queries.llm.answer import Answer, Taken, Unusable, judge, read_answer
+from semidbench.dataset.queries.llm.answer import Answer, Unusable, UsedQueries, check_answer, read_answer
 from semidbench.dataset.queries.llm.ask import Asking, Rejected, Tally, ask_all
 from semidbench.dataset.queries.llm.client import Endpoint, connect
-from semidbench.dataset.queries.llm.journal import Header, Journal, Line, open_journal, read_journal
+from semidbench.dataset.queries.llm.journal import Journal, JournalHeader, JournalLine, open_journal, read_journal
 from semidbench.dataset.queries.llm.prompt import Item, items_to_ask, prompt_template, text_sha256
 from semidbench.errors import UserError
 from semidbench.store.files import write_atomically
@@ -28,30 +28,30 @@ REJECTED_VERSION = 1
 CHARACTERS_PER_TOKEN = 4  # of English, roughly
 TOKENS_PER_QUERY = 16  # of an answer, quotes and comma included, roughly
 
-Record = Mapping[str, Any]  # a line of a JSONL file
+JsonObject = Mapping[str, Any]  # a line of a JSONL file
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What there is to do.
+class QueryPlan:
+    """What is answered and what is left to ask.
 
     Attributes:
         folder: holds the files.
         header: of the journal.
         items: the catalogue.
         answers: by movieId, from the journal.
-        taken: the queries of these answers.
+        used: the queries of these answers.
         given_up: by movieId, the records of items without an answer that an earlier run gave up.
         to_ask: the items without an answer, those given up before at the end.
-        notes: what was odd about the journal, counted.
+        notes: answers of the journal that do not count, with numbers.
     """
 
     folder: Path
-    header: Header
+    header: JournalHeader
     items: tuple[Item, ...]
     answers: Mapping[int, Answer]
-    taken: Taken
-    given_up: Mapping[int, Record]
+    used: UsedQueries
+    given_up: Mapping[int, JsonObject]
     to_ask: tuple[Item, ...]
     notes: tuple[str, ...]
 
@@ -65,7 +65,7 @@ class Plan:
 
 
 @contextmanager
-def sole_use(folder: Path) -> Iterator[None]:
+def exclusive_use(folder: Path) -> Iterator[None]:
     """Nobody else asks for this folder's queries as long as the block lasts.
 
     Raises:
@@ -82,17 +82,18 @@ def sole_use(folder: Path) -> Iterator[None]:
 
 def plan_queries(
     section: track.MovieLens, catalogue: Catalogue, movie_ids: Ints, folder: Path, model: str, temperature: float | None
-) -> Plan:
+) -> QueryPlan:
     """Compare the catalogue with the journal in `folder`.
 
-    A journal's answer counts if it answers the item's present prompt and passes `judge`; the others are asked anew.
+    A journal's answer counts if it answers the item's present prompt and passes `check_answer`. The other items are
+    asked for again.
 
     Args:
-        section: says how many queries an item has.
+        section: has the number of queries per item.
         catalogue: N items.
         movie_ids: int64 (N,).
         folder: of journal and queries.
-        model: as the endpoint calls it.
+        model: its name at the endpoint.
         temperature: None: the endpoint's own.
 
     Raises:
@@ -106,37 +107,37 @@ def plan_queries(
             f"{section.test_queries} test queries. Give both the same number"
         )
     items = tuple(items_to_ask(catalogue, movie_ids, count))
-    header = Header(model, temperature, count, text_sha256(prompt_template(count)))
-    taken = Taken()
-    answers, notes = _answers(items, read_journal(folder / JOURNAL, header), count, taken)
+    header = JournalHeader(model, temperature, count, text_sha256(prompt_template(count)))
+    used = UsedQueries()
+    answers, notes = _answers(items, read_journal(folder / JOURNAL, header), count, used)
     given_up = {movie: record for movie, record in _rejected(folder / REJECTED).items() if movie not in answers}
     left = [item for item in items if item.movie not in answers]
     to_ask = tuple(sorted(left, key=lambda item: item.movie in given_up))
     queries = folder / QUERIES
     if queries.exists() and (to_ask or queries.read_bytes() != _content(items, answers)):
         raise UserError(
-            f"{queries} is already there and not what the journal beside it gives. Move it away to have it written anew"
+            f"{queries} exists and does not agree with the journal beside it. Move it away, and run again to write it"
         )
-    return Plan(folder, header, items, answers, taken, given_up, to_ask, tuple(notes))
+    return QueryPlan(folder, header, items, answers, used, given_up, to_ask, tuple(notes))
 
 
 def ask_for_queries(
-    plan: Plan,
+    plan: QueryPlan,
     endpoint: Endpoint,
     *,
     concurrency: int,
     limit: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tally:
-    """Ask for what is left, and write the queries file once every item has its answer.
+    """Ask for what is left. Write the queries file when every item has its answer.
 
     Each answer is in the journal before the next question of its worker. Items that were given up are listed in
     `queries.rejected.jsonl`, with reasons; without any there is no such file. Stopping it at any time loses nothing
     but the questions in flight.
 
     Args:
-        plan: of `plan_queries`, under `sole_use`.
-        endpoint: whom to ask.
+        plan: of `plan_queries`, under `exclusive_use`.
+        endpoint: that answers.
         concurrency: questions in flight.
         limit: ask for so many items at most.
         progress: called after each item, with how many are done.
@@ -154,7 +155,7 @@ def ask_for_queries(
             answers[item.movie] = answer
 
         async with connect(endpoint) as client:
-            asking = Asking(client, plan.header.queries, plan.taken, keep, lambda: progress(tally.done()), tally)
+            asking = Asking(client, plan.header.queries, plan.used, keep, lambda: progress(tally.done()), tally)
             await ask_all(asking, asked, concurrency)
 
     if asked:
@@ -169,7 +170,7 @@ def ask_for_queries(
 
 
 def _answers(
-    items: Sequence[Item], lines: Sequence[Line], count: int, taken: Taken
+    items: Sequence[Item], lines: Sequence[JournalLine], count: int, used: UsedQueries
 ) -> tuple[dict[int, Answer], list[str]]:
     """The answers that count, by movieId, and notes on the others."""
     by_movie = {item.movie: item for item in items}
@@ -185,16 +186,16 @@ def _answers(
             continue
         try:
             answer = read_answer({"queries": [*line.train], "paraphrases": [*line.test]}, count)
-            judge(answer, item.title, taken)
+            check_answer(answer, item.title, used)
         except Unusable as error:
             unusable.append(f"movieId {line.movieId}: {error}")
         else:
             answers[line.movieId] = answer
     notes = []
     if changed:
-        notes.append(f"answers in the journal to items whose metadata have changed since, asked for anew: {changed:,}")
+        notes.append(f"answers in the journal to items whose metadata have changed since, asked for again: {changed:,}")
     if unusable:
-        notes.append(f"answers in the journal that cannot be used, asked for anew: {len(unusable):,} ({unusable[0]})")
+        notes.append(f"answers in the journal that cannot be used, asked for again: {len(unusable):,} ({unusable[0]})")
     return answers, notes
 
 
@@ -210,7 +211,7 @@ def _content(items: Iterable[Item], answers: Mapping[int, Answer]) -> bytes:
 
 
 def _write_rejected(
-    path: Path, before: Mapping[int, Record], answers: Mapping[int, Answer], rejected: Sequence[Rejected]
+    path: Path, before: Mapping[int, JsonObject], answers: Mapping[int, Answer], rejected: Sequence[Rejected]
 ) -> None:
     """All items that were given up and have no answer yet: those of earlier runs and those of this one."""
     records = {movie: record for movie, record in before.items() if movie not in answers}
@@ -228,7 +229,7 @@ def _write_rejected(
         path.unlink(missing_ok=True)
 
 
-def _rejected(path: Path) -> dict[int, Record]:
+def _rejected(path: Path) -> dict[int, JsonObject]:
     try:
         header, *records = map(json.loads, path.read_text("utf-8").removesuffix("\n").split("\n"))
         if header != {"semidbench_rejected_queries": REJECTED_VERSION}:
@@ -237,8 +238,10 @@ def _rejected(path: Path) -> dict[int, Record]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot read {path}: {error}. It only reports on earlier runs: delete it and go on") from error
+        raise UserError(
+            f"cannot read {path}: {error}. It only reports on earlier runs: delete it and run again"
+        ) from error
 
 
-def _jsonl(records: Iterable[Record]) -> bytes:
+def _jsonl(records: Iterable[JsonObject]) -> bytes:
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
