@@ -89,7 +89,8 @@ def import_ids(file: Path, rec: Path | None, name: str, track: Track, n_items: i
         write_atomically(path, data)
     except OSError as error:
         raise UserError(
-            f"cannot keep IDs in {path.parent}: {error.strerror}. Free it, or name another folder in ${IDS_VARIABLE}"
+            f"cannot keep IDs in {path.parent}: {error.strerror}. Make it writable or free space on its disk, or name "
+            f"another folder in ${IDS_VARIABLE}"
         ) from error
     return ImportedIds(ids, path, new, f"-/-/{IMPORTED_IDS_LAYOUT}[ids={name},sha256={digits}]")
 

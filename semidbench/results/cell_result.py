@@ -7,8 +7,6 @@ temporary name and moved into place, the Parquet first, so that a JSON never sta
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Literal
 
 from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
@@ -17,6 +15,7 @@ from semidbench.api import TASKS, Task
 from semidbench.ids.usage import IdUse
 from semidbench.results.cell_metrics import Metrics
 from semidbench.results.metrics import GROUPS
+from semidbench.store.json_text import hash_json
 from semidbench.store.plain_values import PackageName, Record, RelativePath, Seed, Sha256, TrackName, Version
 from semidbench.tracks.track import Share, Track
 
@@ -124,8 +123,4 @@ def protocol_sha256(track: Track) -> str:
     (recorded per cell).
     """
     numbers = track.model_dump(mode="json", exclude={"about", "plan", "submission", "methods"})
-    return _digest(numbers)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return hash_json(numbers)

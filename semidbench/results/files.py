@@ -13,8 +13,9 @@ from semidbench.api import TASKS, Task
 from semidbench.errors import UserError, one_line
 from semidbench.results.cases import Cases, from_parquet, to_parquet
 from semidbench.results.cell_metrics import check_metrics
-from semidbench.results.cell_result import SCHEMA, CellResult, _digest
+from semidbench.results.cell_result import SCHEMA, CellResult
 from semidbench.store.files import read_regular, slug, write_atomically
+from semidbench.store.json_text import hash_json
 
 MAX_JSON_BYTES = 2**20
 
@@ -45,7 +46,7 @@ def write_cell(folder: Path, cell: CellResult, cases: Mapping[Task, Cases]) -> C
 
 def stamped(cell: CellResult) -> CellResult:
     """The cell with the hash of all its other fields."""
-    return cell.model_copy(update={"result_sha256": _digest(cell.model_dump(mode="json", exclude={"result_sha256"}))})
+    return cell.model_copy(update={"result_sha256": hash_json(cell.model_dump(mode="json", exclude={"result_sha256"}))})
 
 
 def cell_bytes(cell: CellResult) -> bytes:
@@ -84,7 +85,7 @@ _ONE_PER_FOLDER: tuple[tuple[str, Callable[[CellResult], str]], ...] = (
     ("protocols of one track version", lambda cell: f"protocol {cell.track.protocol_sha256[:12]}"),
     ("splits", lambda cell: f"the {cell.split} split"),
     ("data", lambda cell: f"data {cell.dataset.sha256[:12]}"),
-    ("pretrained models", lambda cell: f"models {_digest(cell.models)[:12]}"),
+    ("pretrained models", lambda cell: f"models {hash_json(cell.models)[:12]}"),
 )
 
 

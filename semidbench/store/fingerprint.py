@@ -1,7 +1,7 @@
 """Hashes of the core's code: a stage's key changes when the code that computes it does, and with no other edit.
 
-Not hashed: comments, docstrings and blank lines; modules that are imported for type checkers alone; modules that only
-report what went wrong, for a stage that fails leaves no output.
+Not hashed: comments, docstrings and blank lines; modules that are imported for type checkers alone; modules that
+compute nothing, since they only report what went wrong or put files into their place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = "semidbench"
 _ROOT = Path(__file__).parents[1]
 # Libraries whose arithmetic reaches a result. A plugin's own requirements are added for its stages.
 NUMERIC = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "sentence-transformers")
-REPORTING = ("errors", "methods.failure", "methods.traces")
+COMPUTES_NOTHING = ("errors", "methods.failure", "methods.traces", "store.files")
 
 
 def core_code(*modules: str) -> str:
@@ -37,7 +37,7 @@ def module_code(*modules: str) -> str:
 def core_modules(*modules: str) -> tuple[str, ...]:
     """Full names, sorted, of these modules and of all semidbench modules they import; none of them is imported."""
     pending = [f"{PACKAGE}.{module}" for module in modules]
-    covered = {f"{PACKAGE}.{module}" for module in REPORTING}
+    covered = {f"{PACKAGE}.{module}" for module in COMPUTES_NOTHING}
     found: set[str] = set()
     while pending:
         module = pending.pop()

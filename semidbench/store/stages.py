@@ -102,7 +102,8 @@ def run_stage(store: Path, key: StageKey, make: Make) -> Stage:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"cannot write to the cache {store}: {error.strerror}. Free it, or name another folder with --cache"
+            f"cannot write to the cache {store}: {error.strerror}. Make it writable or free space on its disk, "
+            "or name another folder with --cache"
         ) from error
     with FileLock(store / "locks" / f"{key.hash}.lock"):
         if (found := find_stage(store, key)) is not None:

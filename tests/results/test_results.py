@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from semidbench.api import TASKS, Task
 from semidbench.errors import UserError
-from semidbench.results import cell_result as results
+from semidbench.results import files
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
 from semidbench.results.cell_result import (
@@ -169,7 +169,7 @@ def test_a_run_killed_while_writing_leaves_no_half_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
     calls = 0
-    real = results.write_atomically
+    real = files.write_atomically
 
     def killed(path: Path, data: bytes) -> None:
         nonlocal calls
@@ -181,7 +181,7 @@ def test_a_run_killed_while_writing_leaves_no_half_cell(
     old, new = some_cases(0), some_cases(1)
     write_cell(tmp_path, some_cell(old, seed=1), old)
     write_cell(tmp_path, some_cell(old), old)
-    monkeypatch.setattr(results, "write_atomically", killed)
+    monkeypatch.setattr(files, "write_atomically", killed)
     with pytest.raises(KeyboardInterrupt):
         write_cell(tmp_path, some_cell(new), new)
     assert [cell.seed for cell in read_cells(tmp_path)] == [1]
