@@ -1,4 +1,8 @@
-"""The command line, a module a command. Each imports what it needs when it runs, so that help answers at once."""
+"""The command line: one module per command.
+
+Each module imports what it needs when its command runs, so that help answers at once. `app` has the application and
+the options that commands share; `progress` shows what a run reports.
+"""
 
 from __future__ import annotations
 

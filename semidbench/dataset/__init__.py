@@ -1,4 +1,10 @@
-"""A dataset: what may be learnt from, and what is held out."""
+"""A dataset: what methods may learn from, and what is held out.
+
+Read `prepare` first: it goes from a track's recipe to data. The recipes are `world` (synthetic), `movielens/` and
+`folder` (a user's own files); `latest` keeps each user's latest interactions and `item_text` writes an item's text.
+`split` holds out the test cases, `split_hash` identifies the result, `facts` counts it, and `files` stores it. `check`
+says what a data folder lacks. `queries/` writes and reads search queries, `tables/` reads CSV and Parquet.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The generator: a T5 that learns to write IDs, and exact beam search over the IDs that exist.
 
-Read `examples`, `model`, `training`; then `trie`, `t5_tree`, `beam_search`. The fast arithmetic is
-in `t5_loss` and `t5_layers`.
+Read `examples` (prompts and targets), `model`, `training` and `checkpoint`; then `trie` (the IDs that exist), `t5_tree`
+(the decoder over prefixes) and `beam_search`. `t5_loss` and `t5_layers` do T5's arithmetic faster than transformers.
+`replicas` and `data_parallel/` train one generator on several graphics cards.
 """

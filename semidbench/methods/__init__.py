@@ -1,4 +1,7 @@
-"""Methods: what plugins register, found by the words of a scheme, and held to their contracts.
+"""Methods: what plugins register, how a scheme finds them, and the checks of what they return.
 
-Read `scheme`, `registry`, `options`, then `resolved` and `resolve`; `contracts` checks what methods return.
+Read `scheme` (names), `registry` (installed plugins) and `options`; then `resolved` and `resolve` (a scheme's methods,
+found and built). `providers` names the distribution of a method that is not installed. `contracts` checks what methods
+return, `failure` and `traces` report what they raise, `plugin_code` hashes their code, and `scaffold` writes a new
+plugin.
 """

@@ -1,6 +1,7 @@
 """What the paper (arXiv 2508.10478) printed: its tables, its claims, and which rows of ours they name.
 
-Data files of this package, validated on load. Nothing here is measured by semidbench.
+Read `papers` (tables) and `statements` (claims). The data are TOML files of this folder, validated when they are read.
+Nothing here is measured by semidbench.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""For plugins' own tests: the rules of `semidbench check`, and small data to try things on.
+"""For plugins' own tests: the rules of `semidbench check`, and small data to try a method on.
 
     import pytest
     from semidbench.testing import quantizer_rules
@@ -8,7 +8,11 @@
     def test_contract(rule):
         rule.check(Sign)
 
-The method is put to work in processes of its own, once for all rules of a test file.
+The method runs in separate processes, once for all rules of a test file.
+
+Read `rules`; then `evidence` (what the rules judge), which starts `process` and `worker`. In the worker, `exercise`
+calls the method and `watch` sees what it changes. `data` has small worlds to try a method on, and `check` is
+`semidbench check`.
 """
 
 from semidbench.testing.data import NearestRows, WordVectors, context, small_world, task_views

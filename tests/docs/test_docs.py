@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -201,6 +202,16 @@ def test_the_readme_lists_every_module_and_document() -> None:
     assert not missing, f"the README's list of files lacks {', '.join(missing)}"
     missing = [document for document in DOCUMENTS if document.startswith("docs/") and Path(document).stem not in readme]
     assert not missing, f"the README's list of files lacks {', '.join(missing)}"
+
+
+def test_every_folder_says_what_it_is_for_and_in_which_order_to_read_it() -> None:
+    """Its `__init__` names every module of the folder; that of cli/ has a list of the commands."""
+    for path in set(ROOT.glob("semidbench/*/**/__init__.py")) - {ROOT / "semidbench" / "cli" / "__init__.py"}:
+        about = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        modules = {module.stem for module in path.parent.glob("[a-z]*.py")}
+        modules |= {f"{folder.parent.name}/" for folder in path.parent.glob("*/__init__.py")}
+        missing = sorted(name for name in modules if f"`{name}`" not in about)
+        assert not missing, f"{path.relative_to(ROOT)} does not name {', '.join(missing)}"
 
 
 def test_links_lead_somewhere() -> None:

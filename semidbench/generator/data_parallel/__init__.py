@@ -1,1 +1,4 @@
-"""One training on several graphics cards: `launch` starts `worker`s, which `share` the gradients of `replicas`."""
+"""One training on several graphics cards.
+
+Read `launch`, which starts one `worker` per card, then `share`, what a worker computes.
+"""
