@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=1, help="minutes each; default: %(default)s")
     options = parser.parse_args()
     if "cell" in options.what and options.track == "ml-small" and options.data is None:
-        parser.error("the ml-small cell needs --data FOLDER (docs/data.md); --what table leaves it out")
+        parser.error("the ml-small cell needs --data FOLDER (docs/how-to/data.md); --what table leaves it out")
     return options
 
 

@@ -190,7 +190,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8, help="of `base`; default: %(default)s")
     options = parser.parse_args()
     if options.data is None and {"speed", "loss"} & set(options.what):
-        parser.error("the ml-small mix needs --data FOLDER (docs/data.md); --what base does without")
+        parser.error("the ml-small mix needs --data FOLDER (docs/how-to/data.md); --what base does without")
     if min(options.warm, options.steps, options.repetitions) < 1:
         parser.error("--warm, --steps and --repetitions are 1 or more: the clock starts at the end of a step")
     if not options.peer_python.is_file():

@@ -1,8 +1,8 @@
 """The public plugin API, version 1: what a plugin gets and what it must return.
 
 Row i of every per-item array is item i of the catalogue, always. N is the number of items. Plugins
-need not inherit from the protocols below: any object with these methods is one. docs/plugin-api.md is the
-reference; docs/writing-plugins.md shows how every known Semantic ID scheme is expressed in it.
+need not inherit from the protocols below: any object with these methods is one. docs/reference/plugin-api.md is the
+reference; docs/how-to/writing-plugins.md shows how every known Semantic ID scheme is expressed in it.
 """
 
 from __future__ import annotations

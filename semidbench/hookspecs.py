@@ -1,4 +1,4 @@
-"""The four hooks a plugin may implement. See docs/plugin-api.md for what each method must do.
+"""The four hooks a plugin may implement. See docs/reference/plugin-api.md for what each method must do.
 
 A plugin is a module named under the entry-point group `semidbench`. It marks its hooks with
 `@semidbench.hookimpl` and calls `register(name, factory)` in them, once per method:

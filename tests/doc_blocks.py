@@ -11,9 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = tuple(
     str(path.relative_to(ROOT))
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
 )
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLUGIN_READMES = tuple(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("plugins/*/README.md")))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`([\w./-]+\.(?:py|toml|csv|jsonl|json))`")
 
 
@@ -46,7 +47,7 @@ def blocks(document: str) -> list[Block]:
     return [
         Block(document, text.count("\n", 0, found.start()) + 1, found[1], found[2], _file_before(text[: found.start()]))
         for text in [read(document)]
-        for found in _FENCE.finditer(text)
+        for found in FENCE.finditer(text)
     ]
 
 
@@ -60,7 +61,7 @@ def commands(document: str) -> Iterator[list[str]]:
     """The words of each `semidbench` command in the document's blocks and running text, without "..." and notes."""
     text = read(document)
     lines = [line for block in blocks(document) for line in block.text.replace("\\\n", " ").splitlines()]
-    inline = re.findall(r"`(semidbench [^`]*)`", _FENCE.sub("", text))
+    inline = re.findall(r"`(semidbench [^`]*)`", FENCE.sub("", text))
     for line in [*lines, *(" ".join(command.split()) for command in inline)]:
         if line.startswith("semidbench "):
             command = re.split(r"\s{2,}#?|\s#|$", line, maxsplit=1)[0] if line in lines else line

@@ -26,7 +26,7 @@ def check(
     """Hold a method to the rules of its kind.
 
     It runs on a small synthetic world, in processes of its own, on the CPU, with the options that the track smoke
-    gives it and those given here. docs/plugin-api.md explains each rule. Exit code 1 if one is broken.
+    gives it and those given here. docs/reference/plugin-api.md explains each rule. Exit code 1 if one is broken.
 
     \b
     semidbench check rq-kmeans

@@ -44,7 +44,7 @@ def trec(
     device: Device = "auto",
     gpus: Annotated[int, typer.Option(help="How many trained the cell's generator together.")] = 1,
 ) -> None:
-    """Write the ranked lists as TREC runs, with qrels, a pair for each task. docs/exchange.md has the details.
+    """Write the ranked lists as TREC runs, with qrels, a pair for each task. docs/how-to/exchange.md has the details.
 
     \b
     semidbench run --track smoke --scheme content/rq-kmeans/shared
@@ -70,7 +70,7 @@ def ids(
     out: Folder = None,
     device: Device = "auto",
 ) -> None:
-    """Write each item's ID for each task. Items are row numbers. docs/exchange.md has the details.
+    """Write each item's ID for each task. Items are row numbers. docs/how-to/exchange.md has the details.
 
     \b
     semidbench run --track smoke --scheme content/rq-kmeans/shared

@@ -60,7 +60,7 @@ def verify(
     Exit code 1: nothing is wrong, but --recompute leaves cells undecided, which ran elsewhere or do not run here.
 
     The files alone show edits, other protocol versions, missing seeds, repeated rows and stale tables. The data shows
-    other test cases. --recompute shows the rest: docs/results.md says what each check can find.
+    other test cases. --recompute shows the rest: docs/reference/verify.md says what each check can find.
 
     \b
     semidbench verify

@@ -1,4 +1,4 @@
-"""A dataset folder of one's own: items, interactions and queries (docs/data.md)."""
+"""A dataset folder of one's own: items, interactions and queries (docs/how-to/data.md)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from semidbench.tracks import track
 QUERIES = "queries.jsonl"
 MUST_HOLD = (
     "--data DIR must hold items.csv or items.parquet, interactions.csv or interactions.parquet, and queries.jsonl; "
-    "docs/data.md has the columns"
+    "docs/how-to/data.md has the columns"
 )
 _OPTIONAL = ("year", "categories", "tags", "description", "text")
 

@@ -1,7 +1,7 @@
 """A cell's ranked lists as TREC run and qrels files, for other evaluators.
 
-A query's number is the row of its case in the per-query Parquet, a document's the row of its item. docs/exchange.md
-says how ties are written and how the harness's metrics follow from the files.
+A query's number is the row of its case in the per-query Parquet, a document's the row of its item.
+docs/how-to/exchange.md says how ties are written and how the harness's metrics follow from the files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Item IDs as a Parquet file, version 1: every item's codes for both tasks, and which token slots the tasks share.
 
 Rows are the items of search in order, then those of recommendation. They hold row numbers and codes only, nothing of
-the data. docs/exchange.md describes the format.
+the data. docs/how-to/exchange.md describes the format.
 """
 
 from __future__ import annotations

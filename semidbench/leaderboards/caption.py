@@ -52,7 +52,7 @@ def superscripts_count(board: Leaderboard) -> bool:
     return len(board.rows) > 30
 
 
-HOW_OFTEN_WRONG = "How often this rule calls a scheme better than itself: docs/a-a.md."
+HOW_OFTEN_WRONG = "How often this rule calls a scheme better than itself: docs/explanation/false-alarms.md."
 
 _HELD_OUT = {
     "test": "test queries are paraphrases or otherwise held out, and no test query equals a training query",

@@ -1,7 +1,7 @@
 """Linear layers through oneDNN on a CPU.
 
 For float32, torch multiplies matrices with MKL. oneDNN, a part of torch, is about twice as fast on the AMD EPYC that
-was measured (docs/performance.md, benchmarks/linear.py), whose AVX-512 MKL leaves idle.
+was measured (docs/reference/performance.md, benchmarks/linear.py), whose AVX-512 MKL leaves idle.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _SHOWN = 200  # characters of what came
 
 
 def _breach(who: str, expected: str, seen: str) -> UserError:
-    return UserError(f"{who} broke its contract: expected {expected}, got {seen}. See docs/plugin-api.md")
+    return UserError(f"{who} broke its contract: expected {expected}, got {seen}. See docs/reference/plugin-api.md")
 
 
 def _array(who: str, what: str, value: Any, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""The rules that a method is held to. docs/plugin-api.md has a line about each."""
+"""The rules that a method is held to. docs/reference/plugin-api.md has a line about each."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def _save(outputs: dict[str, Any], folder: Path) -> None:
 
 def _seen(breach: str) -> str:
     """Without what the report says anyway."""
-    return breach.removeprefix("it broke its contract: ").removesuffix(". See docs/plugin-api.md")
+    return breach.removeprefix("it broke its contract: ").removesuffix(". See docs/reference/plugin-api.md")
 
 
 def _give_back_memory() -> None:

@@ -53,7 +53,7 @@ class MovieLens(Section):
 
 
 class Folder(Section):
-    """A dataset folder of one's own (semidbench.dataset.folder, docs/data.md)."""
+    """A dataset folder of one's own (semidbench.dataset.folder, docs/how-to/data.md)."""
 
     recipe: Literal["folder"]
     last_interactions: PositiveInt | None = None  # each user's latest so many; None: all

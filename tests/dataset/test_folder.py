@@ -1,4 +1,4 @@
-"""Datasets and tracks of one's own: the examples of docs/data.md, and what is refused."""
+"""Datasets and tracks of one's own: the examples of docs/how-to/data.md, and what is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from semidbench.runs.run import run
 from semidbench.tracks import track
 from semidbench.tracks.files import load_track
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "data.md").read_text("utf-8")
 SECTION = track.Folder(recipe="folder", min_interactions=0)
 
 

@@ -1,4 +1,4 @@
-"""docs/versioning.md: its numbers are those of the code, all of them, and its messages are what one sees."""
+"""docs/reference/versioning.md: its numbers are those of the code, all of them, and its messages are what one sees."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from semidbench.testing import small_world
 from semidbench.tracks.files import built_in_tracks, load_track, parse_track
 from tests.doc_blocks import ROOT, table
 
-GUIDE = "docs/versioning.md"
+GUIDE = "docs/reference/versioning.md"
 NUMBER = re.compile(r"(API|REJECTED)?_?(VERSION|FORMAT|SCHEMA)")
 
 

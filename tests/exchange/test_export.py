@@ -87,7 +87,7 @@ def trec(cells: Cells, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 
 def aggregated(values: Mapping[str, float], qrels: Path) -> float:
-    """The mean over units of the mean of their queries, as docs/exchange.md says to compute it from the files alone."""
+    """The mean over units of the mean of their queries, as docs/how-to/exchange.md computes it from the files alone."""
     units: dict[str, list[float]] = {}
     for line in qrels.read_text().splitlines():
         query, _, item, _ = line.split()

@@ -176,7 +176,7 @@ def test_grids_and_json_hold_every_claim_and_statement(ledger: Ledger) -> None:
     assert f"m = {ledger.findings[0].m} pairs of rows" in text
     assert "every row has the seeds 0, 1, 2." in text
     assert f"Data {FACTS.sha256[:12]}: 30 items" in text
-    assert "calls a scheme better than itself: docs/a-a.md" in text
+    assert "calls a scheme better than itself: docs/explanation/false-alarms.md" in text
     assert all(one.claim.says in to_markdown(ledger).replace("\\", "") for one in ledger.judgements)
 
 

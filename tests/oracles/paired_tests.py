@@ -22,7 +22,7 @@ from semidbench.results.cell_result import CellResult
 from semidbench.results.metrics import GROUPS, Group
 
 _NEAR = 1e-9
-_NO_SPREAD = 1e-12  # below it a spread is rounding, and p is 1: docs/protocol.md
+_NO_SPREAD = 1e-12  # below it a spread is rounding, and p is 1: docs/reference/protocol.md
 Values = NDArray[np.float64]
 Column = tuple[Task, Group]
 

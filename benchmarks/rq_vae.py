@@ -1,12 +1,13 @@
-"""RQ-VAE with and without k-means initialisation and dead-code replacement: the tables of rq-vae.md.
+"""RQ-VAE with and without k-means initialisation and dead-code replacement: the table of docs/explanation/rq-vae.md.
 
-    python docs/rq_vae_ablation.py
+    python -m benchmarks.rq_vae
 
 Needs the plugins semidbench-vq and semidbench-faiss. About a minute on one idle thread.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Sequence
 from itertools import product
@@ -87,6 +88,7 @@ def row(make: type[RqVae] | type[RqKmeans], options: dict[str, object], x: Float
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser(prog="python -m benchmarks.rq_vae", description=__doc__.splitlines()[0]).parse_args()
     x = mixture()
     rows = []
     for kmeans_init, threshold in product((True, False), (2, 0)):
