@@ -86,8 +86,14 @@ def test_the_demo_installs_torch_before_the_rest_and_runs(checkout: Checkout) ->
 
 
 def test_the_checks_run_in_order_and_the_first_that_fails_ends_them(checkout: Checkout) -> None:
-    checks = ["ruff check", "ruff format --check", "mypy", "pytest -n 2 --dist loadfile tests/store"]
-    assert checkout.ran("test", "tests/store") == [MADE, TORCH, everything("train,data,test"), *checks]
+    checks = [
+        "ruff check",
+        "ruff format --check",
+        "mypy",
+        "python .ci/site.py",
+        "pytest -n 2 --dist loadfile tests/store",
+    ]
+    assert checkout.ran("test", "tests/store") == [MADE, TORCH, everything("train,data,test,docs"), *checks]
     checkout.write("broken", "ruff format")
     assert checkout.start("test").returncode != 0
     assert checkout.calls.read_text().splitlines() == checks[:2]
@@ -95,7 +101,7 @@ def test_the_checks_run_in_order_and_the_first_that_fails_ends_them(checkout: Ch
 
 def test_the_demo_needs_nothing_more_than_the_tests_and_the_tests_more_than_the_demo(checkout: Checkout) -> None:
     assert checkout.ran("demo")[:-1] == [MADE, TORCH, everything("train")]
-    assert checkout.ran("setup") == [TORCH, everything("train,data,test")]
+    assert checkout.ran("setup") == [TORCH, everything("train,data,test,docs")]
     assert checkout.ran("demo") == ["semidbench run"]
 
 
@@ -105,7 +111,7 @@ def test_what_changed_is_installed_again(checkout: Checkout, name: str) -> None:
     os.utime(checkout.root / name)
     assert checkout.ran("setup") == []
     checkout.write(name, "changed\n")
-    assert checkout.ran("setup") == [TORCH, everything("train,data,test")]
+    assert checkout.ran("setup") == [TORCH, everything("train,data,test,docs")]
     assert checkout.ran("setup") == []
 
 
@@ -113,7 +119,7 @@ def test_a_plugin_that_comes_or_moves_is_installed_though_its_files_are_old(chec
     checkout.ran("setup")
     plugins = checkout.root / "plugins"
     (plugins / "two").rename(plugins / "other")
-    assert checkout.ran("setup") == [TORCH, everything("train,data,test", "one", "other")]
+    assert checkout.ran("setup") == [TORCH, everything("train,data,test,docs", "one", "other")]
 
 
 def test_an_install_that_failed_is_done_again(checkout: Checkout) -> None:
@@ -123,7 +129,7 @@ def test_an_install_that_failed_is_done_again(checkout: Checkout) -> None:
     assert checkout.start("setup").returncode != 0
     (checkout.root / "broken").unlink()
     checkout.write("constraints.txt", "constraints.txt\n")
-    assert checkout.ran("setup") == [TORCH, everything("train,data,test")]
+    assert checkout.ran("setup") == [TORCH, everything("train,data,test,docs")]
 
 
 def test_the_demos_install_ends_that_of_the_tests_where_files_changed(checkout: Checkout) -> None:
@@ -131,12 +137,16 @@ def test_the_demos_install_ends_that_of_the_tests_where_files_changed(checkout: 
     checkout.write("constraints.txt", "changed\n")
     checkout.ran("demo")
     checkout.write("constraints.txt", "constraints.txt\n")
-    assert checkout.ran("setup") == [TORCH, everything("train,data,test")]
+    assert checkout.ran("setup") == [TORCH, everything("train,data,test,docs")]
 
 
 def test_an_index_for_torch_is_used_for_torch_alone(checkout: Checkout) -> None:
     torch = TORCH.replace(" --requirement", " --extra-index-url https://example.org/cpu --requirement")
-    assert checkout.ran("setup", TORCH_INDEX="https://example.org/cpu") == [MADE, torch, everything("train,data,test")]
+    assert checkout.ran("setup", TORCH_INDEX="https://example.org/cpu") == [
+        MADE,
+        torch,
+        everything("train,data,test,docs"),
+    ]
     assert checkout.ran("setup") == []
 
 
@@ -144,7 +154,7 @@ def test_a_copy_of_the_checkout_gets_an_environment_of_its_own(checkout: Checkou
     checkout.ran("setup")
     shutil.copytree(checkout.root, copy := checkout.root.with_name("the copy"))
     checkout.root = copy
-    assert checkout.ran("setup") == [MADE, TORCH, everything("train,data,test")]
+    assert checkout.ran("setup") == [MADE, TORCH, everything("train,data,test,docs")]
 
 
 @pytest.mark.parametrize("name", ["python3", "python"])

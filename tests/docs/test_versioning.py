@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from semidbench.api import ItemIds
 from semidbench.dataset.files import load_train, save_train
-from semidbench.dataset.queries.llm.journal import Header, read_journal
+from semidbench.dataset.queries.llm.journal import JournalHeader, read_journal
 from semidbench.errors import UserError
 from semidbench.exchange import ids_parquet as id_files
 from semidbench.generator import checkpoint
@@ -109,7 +109,7 @@ def _prepared_data(folder: Path) -> None:
 
 def _a_journal(folder: Path) -> None:
     (folder / "journal.jsonl").write_text('{"semidbench_query_journal": 9}\n{"movieId": 1}\n')
-    read_journal(folder / "journal.jsonl", Header("model", None, 10, "0" * 64))
+    read_journal(folder / "journal.jsonl", JournalHeader("model", None, 10, "0" * 64))
 
 
 def _a_checkpoint(folder: Path) -> None:
