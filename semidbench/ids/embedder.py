@@ -13,7 +13,7 @@ from semidbench.methods.contracts import check_views
 from semidbench.methods.failure import calling
 
 if TYPE_CHECKING:
-    from semidbench.methods.resolved import NamedMethod
+    from semidbench.methods.named import NamedMethod
 
 _FILE = "views.npz"
 

@@ -15,7 +15,7 @@ from semidbench.methods.contracts import CheckedQuantizer, check_item_ids
 from semidbench.methods.failure import calling
 
 if TYPE_CHECKING:
-    from semidbench.methods.resolved import NamedMethod
+    from semidbench.methods.named import NamedMethod
 
 FORMAT = 1
 _CODES, _SLOTS = "codes.npz", "slots.json"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from semidbench.errors import one_line
 from semidbench.isolation.limited_program import FOLDER_VARIABLE, REQUEST
@@ -29,7 +29,16 @@ _STARTING = 600.0  # seconds that a process has before it begins; its limit coun
 
 
 class Stopped(Exception):
-    """A process came to a bad end, or must be ended. Its one argument is the cause, as a sentence."""
+    """A process came to a bad end, or must be ended.
+
+    Attributes:
+        kind: "late", "flooded", "ended" by itself or the system, or "broken": not understood.
+    The text is the cause, as a sentence.
+    """
+
+    def __init__(self, kind: Literal["late", "flooded", "ended", "broken"], cause: str) -> None:
+        super().__init__(cause)
+        self.kind = kind
 
 
 @dataclass(slots=True)
@@ -66,7 +75,7 @@ class LimitedProcess:
                 _, message = processes.next_message(self.messages, self.until if self.paused is None else None)
             except TimeoutError:
                 ask_where(self.program.process.pid, self.folder)
-                raise Stopped(f"it took longer than {self.limits.seconds / 60:g} minutes") from None
+                raise Stopped("late", f"it took longer than {self.limits.seconds / 60:g} minutes") from None
             match message:
                 case ["began"]:
                     self.began, self.until = True, time.monotonic() + self.limits.seconds
@@ -78,11 +87,11 @@ class LimitedProcess:
                     self.progress(one_line(what), done, total)
                 case ["flooded"]:
                     ask_where(self.program.process.pid, self.folder)
-                    raise Stopped(f"it printed more than {FLOOD // 2**20} MiB")
+                    raise Stopped("flooded", f"it printed more than {FLOOD // 2**20} MiB")
                 case ["ended"]:
-                    raise Stopped(f"its process {processes.how_ended(self.program)}")
+                    raise Stopped("ended", f"its process {processes.how_ended(self.program)}")
                 case ["broken", str(what)]:
-                    raise Stopped(f"its process was not understood: {one_line(what)[:_QUOTED]}")
+                    raise Stopped("broken", f"its process was not understood: {one_line(what)[:_QUOTED]}")
                 case _:
                     return message
 

@@ -30,7 +30,7 @@ class CapturedOutput:
     tail: bytearray = field(default_factory=bytearray)
 
     def read_output(self, source: IO[str], place: int, messages: MessageQueue) -> None:
-        """Read until the output ends or is a flood, which is reported as ["flooded"]; for `programs.started`."""
+        """Read until the output ends or is a flood, which is reported as ["flooded"]; for `processes.started`."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while data := os.read(source.fileno(), _READ):
             self.count += len(data)

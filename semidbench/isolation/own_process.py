@@ -22,8 +22,9 @@ from semidbench.api import Floats, Task
 from semidbench.errors import one_line
 from semidbench.isolation.limited_process import LimitedProcess, Stopped, limited_process
 from semidbench.isolation.output import CapturedOutput
+from semidbench.isolation.questions import save_questions
 from semidbench.isolation.work import OUTPUT, Assignment, PluginInputs, PluginWork, Ranking, as_json
-from semidbench.isolation.worker import SCORES, save_questions
+from semidbench.isolation.worker import SCORES
 from semidbench.machine import processes
 from semidbench.machine.processes import RemoteError
 from semidbench.methods.failure import PluginFailure
@@ -101,7 +102,7 @@ class _PluginProcess:
         try:
             result = self.process.next_result()
         except Stopped as stopped:
-            raise _Failed(f"failed: {stopped}{self._hint(str(stopped))}", "") from None
+            raise _Failed(f"failed: {stopped}{self._hint(stopped)}", "") from None
         match result:
             case ["done", float(seconds), float(peak)] if _is_amount(seconds) and _is_amount(peak):
                 self.taken = Spent(seconds, peak)
@@ -111,11 +112,11 @@ class _PluginProcess:
             case _:
                 raise _Failed(f"failed: its process sent an unknown message: {one_line(result)[:_QUOTED]}", "")
 
-    def _hint(self, cause: str) -> str:
+    def _hint(self, stopped: Stopped) -> str:
         """Which limit it was, or may have been."""
-        if cause.startswith("it took longer"):
+        if stopped.kind == "late":
             return " (--plugin-minutes)"
-        return self._memory(cause.startswith("its process") and not self.process.began)
+        return self._memory(stopped.kind == "ended" and not self.process.began)
 
     def _memory(self, may_lack: bool) -> str:
         """Words about the limit of memory, where it may be why."""

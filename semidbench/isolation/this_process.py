@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semidbench.api import Floats, Ranker, Task
-from semidbench.dataset.files import load_train
-from semidbench.isolation.work import OUTPUT, PluginInputs, PluginWork, answer, perform
+from semidbench.isolation.work import OUTPUT, PluginInputs, PluginWork, answer, open_inputs, perform
 from semidbench.machine.memory import peak_mib
 from semidbench.methods.failure import failing
 from semidbench.store.stages import Spent
-from semidbench.text.encoder import open_encoder
-from semidbench.text.lsa import training_texts
 
 if TYPE_CHECKING:
     from semidbench.text.stored_encoder import Progress
@@ -26,8 +23,7 @@ if TYPE_CHECKING:
 @contextmanager
 def in_this_process(work: PluginWork, inputs: PluginInputs, progress: Progress) -> Iterator[_CalledHere]:
     """As `call_plugin`."""
-    train = load_train(inputs.train_folder)
-    encoder = open_encoder(inputs.encoder, training_texts(train), progress)
+    train, encoder = open_inputs(inputs, progress)
     with tempfile.TemporaryDirectory(prefix="semidbench-") as name:
         began = time.perf_counter()
         with failing(work.who):

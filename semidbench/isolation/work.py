@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semidbench.api import Context, Floats, Ranker, Task, TextEncoder, TrainData
+from semidbench.dataset.files import load_train
 from semidbench.ids.embedder import embed, join, load_views, save_views
 from semidbench.ids.layout import assign_ids, save_ids
 from semidbench.methods.contracts import check_scores
 from semidbench.methods.failure import calling
+from semidbench.methods.named import NamedMethod
 from semidbench.methods.registry import KINDS
-from semidbench.methods.resolved import NamedMethod
-from semidbench.text.encoder import EncoderSpec
+from semidbench.text.encoder import EncoderSpec, open_encoder
+from semidbench.text.lsa import training_texts
 
 if TYPE_CHECKING:
-    from semidbench.text.stored_encoder import Progress
+    from semidbench.text.stored_encoder import Progress, StoredEncoder
 
 OUTPUT, SCRATCH = "output", "scratch"  # folders of a stage: its results, and its plugin's scratch folder
 
@@ -108,6 +110,12 @@ class PluginInputs:
             progress=progress,
             scratch=scratch,
         )
+
+
+def open_inputs(inputs: PluginInputs, progress: Progress) -> tuple[TrainData, StoredEncoder]:
+    """The training data and the text encoder."""
+    train = load_train(inputs.train_folder)
+    return train, open_encoder(inputs.encoder, training_texts(train), progress)
 
 
 def perform(

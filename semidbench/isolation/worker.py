@@ -7,24 +7,22 @@ that know of test data, and torch, are not imported.
 from __future__ import annotations
 
 import faulthandler
-import json
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semidbench.api import Task, TextEncoder
+from semidbench.api import TextEncoder
 from semidbench.isolation.clocked_encoder import ClockedEncoder
 from semidbench.isolation.limited_program import PluginProgram, memory_held, open_program
+from semidbench.isolation.questions import load_questions
 from semidbench.machine.channels import Send
 
 if TYPE_CHECKING:
     from semidbench.isolation.work import PluginInputs, PluginWork
 
 SCORES = "scores.npy"
-_QUERIES, _HISTORIES = "queries.json", "histories.npz"
 _REPORT_SECONDS = 0.1  # between two messages about progress
 _WORD = 200  # characters of what progress is about
 
@@ -45,35 +43,13 @@ def main() -> None:
         program.send("plugin failed", failure.message, failure.trace)
 
 
-def save_questions(task: Task, questions: Sequence[Any], folder: Path) -> None:
-    """Write queries, or histories (int64 arrays), for a ranker."""
-    if task == "search":
-        (folder / _QUERIES).write_text(json.dumps(list(questions)), "utf-8")
-        return
-    lengths = np.array([len(history) for history in questions], np.int64)
-    np.savez(folder / _HISTORIES, items=np.concatenate([np.empty(0, np.int64), *questions]), lengths=lengths)
-
-
-def load_questions(task: Task, folder: Path) -> list[Any]:
-    """What `save_questions` wrote; the arrays are read-only."""
-    if task == "search":
-        queries: list[str] = json.loads((folder / _QUERIES).read_text("utf-8"))
-        return queries
-    with np.load(folder / _HISTORIES, allow_pickle=False) as file:
-        items, lengths = file["items"], file["lengths"]
-    items.setflags(write=False)
-    return np.split(items, np.cumsum(lengths)[:-1])
-
-
 def _work(work: PluginWork, inputs: PluginInputs, program: PluginProgram) -> None:
-    from semidbench.dataset.files import load_train
-    from semidbench.isolation.work import answer, perform
+    from semidbench.isolation.work import answer, open_inputs, perform
     from semidbench.machine.memory import peak_mib
-    from semidbench.text.encoder import open_encoder
-    from semidbench.text.lsa import training_texts
 
-    train, progress, folder = load_train(inputs.train_folder), _throttled(program.send), program.folder
-    encoder = _clocked(open_encoder(inputs.encoder, training_texts(train), progress), program)
+    progress, folder = _throttled(program.send), program.folder
+    train, opened = open_inputs(inputs, progress)
+    encoder = _clocked(opened, program)
     program.send("began")
     began = encoder.seconds()
     ranker = perform(work, inputs, train, encoder, progress, folder)

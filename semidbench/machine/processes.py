@@ -1,4 +1,4 @@
-"""Programs of our own that work beside this one, and what they share: both ends of the pipes between.
+"""Programs of our own that work beside this one: the parent's side of the pipes; `channels` is the program's.
 
 They are new processes and no children of multiprocessing, which would run the user's script once more in each. A
 line of JSON is a request to a program or a message from it; what its libraries print goes to stderr. However the work
@@ -239,6 +239,3 @@ def _close(program: Program) -> None:
     for pipe, reader in zip((program.process.stdout, program.process.stderr), program.readers, strict=True):
         if pipe is not None and not reader.is_alive():  # closing waits for a read that is under way
             pipe.close()
-
-
-# The program's side.

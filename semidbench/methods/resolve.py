@@ -71,7 +71,7 @@ def resolve_scheme(registry: Registry, text: str, track: Track, before: Before =
         UserError: malformed, unknown options, or `-` where the layout wants a part (or the reverse).
     """
     scheme = parse_scheme(text)
-    for kind, method in _methods(scheme):  # names first: they are told whatever a plugin does
+    for kind, method in _methods(scheme):  # names first: they are checked whatever a plugin does
         _registered(registry, kind, method.name, text)
     factory, layout = _find(registry, "layout", scheme.layout, track, text, before)
     _check_dashes(scheme, factory, layout.who)
@@ -116,7 +116,7 @@ def _find(
     of_track = getattr(track.methods, f"{kind}s").get(method.name, {})
     try:
         options = effective_options(factory, who, of_track, dict(method.options))
-    except UserError:  # whoever wrote the option mends it
+    except UserError:  # the user can fix the option
         raise
     except Exception as error:
         raise failure_of(who, error) from error

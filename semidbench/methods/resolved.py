@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from semidbench.errors import UserError
 from semidbench.methods.failure import PluginFailure
-from semidbench.methods.options import build
+from semidbench.methods.named import NamedMethod
 from semidbench.methods.plugin_code import Code
-from semidbench.methods.registry import find_factory
 from semidbench.methods.scheme import by_place, parse_method, parse_scheme
-
-
-@dataclass(frozen=True, slots=True)
-class NamedMethod:
-    """A method as any process can build it; for the attributes see `ResolvedMethod`."""
-
-    who: str
-    reference: str
-    options: Mapping[str, Any]
-
-    def build(self) -> Any:
-        """A new instance. This imports the plugin."""
-        return build(find_factory(self.reference), self.who, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +61,11 @@ class ResolvedScheme:
     layout: ResolvedMethod
 
     @property
+    def all_embedders(self) -> tuple[ResolvedMethod, ...]:
+        """Its embedders and those that they build on, each after what it builds on."""
+        return tuple(each for method in self.embedders for each in method.with_below())
+
+    @property
     def parts(self) -> dict[str, ResolvedMethod]:
         """By their place in the scheme's string."""
         return by_place(self.embedders, self.quantizer, self.layout)
@@ -109,18 +99,18 @@ def as_json(resolved: ResolvedRow) -> dict[str, Any]:
     return asdict(resolved)
 
 
-def from_json(told: dict[str, Any]) -> ResolvedRow:
+def from_json(values: dict[str, Any]) -> ResolvedRow:
     """What `as_json` wrote."""
-    if "layout" not in told:
-        return _method_from_json(told)
+    if "layout" not in values:
+        return _method_from_json(values)
     return ResolvedScheme(
-        name=told["name"],
-        embedders=tuple(map(_method_from_json, told["embedders"])),
-        quantizer=_method_from_json(told["quantizer"]) if told["quantizer"] else None,
-        layout=_method_from_json(told["layout"]),
+        name=values["name"],
+        embedders=tuple(map(_method_from_json, values["embedders"])),
+        quantizer=_method_from_json(values["quantizer"]) if values["quantizer"] else None,
+        layout=_method_from_json(values["layout"]),
     )
 
 
-def _method_from_json(told: dict[str, Any]) -> ResolvedMethod:
-    below = tuple(map(_method_from_json, told["builds_on"]))
-    return ResolvedMethod(**{**told, "code": Code(**told["code"]), "builds_on": below})
+def _method_from_json(values: dict[str, Any]) -> ResolvedMethod:
+    below = tuple(map(_method_from_json, values["builds_on"]))
+    return ResolvedMethod(**{**values, "code": Code(**values["code"]), "builds_on": below})

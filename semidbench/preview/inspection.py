@@ -142,7 +142,7 @@ def _inspected(
     work.stage("embed")
     embeddings = embed(session, row.embedders, seed, work.progress, {})
     work.stage("assign IDs")
-    ids = load_ids(assign_ids(session, row, embeddings, seed, work.progress).folder)
+    ids = load_ids(assign_ids(session, row, embeddings, seed, work.progress, {}).folder)
     work.stage("measure")
     own = dict(zip(map(str, parse_scheme(row.name).embedders), row.embedders, strict=True))
     views = _views(session, own if common is None else common, seed, work.progress)

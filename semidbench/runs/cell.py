@@ -18,20 +18,21 @@ from semidbench.runs.failures import Failure, remove_failure
 from semidbench.runs.reporter import Work
 from semidbench.runs.shared.session import Session
 from semidbench.runs.stages.assign_ids import assign_ids, ids_key
+from semidbench.runs.stages.attempt import FailedStages
 from semidbench.runs.stages.decode import beams_key, decode
-from semidbench.runs.stages.embed import FailedEmbeddings, embed, embedding_key
+from semidbench.runs.stages.embed import embed, embedding_key
 from semidbench.runs.stages.rank import rank, ranker_key
 from semidbench.runs.stages.train import generator_key, train_generator
 from semidbench.store.stages import Stage, StageKey, find_stage
 
 
 def run_cell(
-    session: Session, row: ResolvedRow, seed: int, folder: Path, work: Work, failed: FailedEmbeddings
+    session: Session, row: ResolvedRow, seed: int, folder: Path, work: Work, failed: FailedStages
 ) -> Failure | None:
     """Run a cell, or find its stages in the store, and write its result into `folder`.
 
     Args:
-        failed: embeddings that a plugin failed in before, to which this adds.
+        failed: the stages that a plugin failed in before, to which this adds.
 
     Returns:
         What went wrong, where a plugin failed or broke its contract; no result is written then.
@@ -52,7 +53,7 @@ def run_cell(
                 begin("embed")
                 embeddings = embed(session, row.embedders, seed, work.progress, failed)
                 begin("assign IDs")
-                ids = assign_ids(session, row, embeddings, seed, work.progress)
+                ids = assign_ids(session, row, embeddings, seed, work.progress, failed)
                 begin("train")
                 generator = train_generator(session, row, ids, seed, work.progress)
                 begin("decode")
@@ -61,7 +62,7 @@ def run_cell(
                 cell, cases = evaluate_scheme(session, row, seed, SchemeStages(embeddings, ids, generator, beams))
             else:
                 begin("rank")
-                stages = [rank(session, row, seed, work.progress)]
+                stages = [rank(session, row, seed, work.progress, failed)]
                 cell, cases = evaluate_ranker(session, row, seed, stages[0])
         except PluginFailure as error:
             return Failure(row.name, seed, at, error.message, error.trace, error.output)
@@ -78,9 +79,8 @@ def cell_keys(session: Session, row: ResolvedRow, seed: int) -> tuple[StageKey, 
     """The keys of all stages of a cell."""
     if isinstance(row, ResolvedMethod):
         return (ranker_key(session, row, seed),)
-    embeddings = (embedding_key(session, each, seed) for method in row.embedders for each in method.with_below())
     return (
-        *embeddings,
+        *(embedding_key(session, each, seed) for each in row.all_embedders),
         ids_key(session, row, seed),
         generator_key(session, row, seed),
         beams_key(session, row, seed),

@@ -38,8 +38,12 @@ from semidbench.store.json_text import hash_json
 from semidbench.store.stages import Stage
 
 _STAGES = (embed, assign_ids, train, decode, rank)
-_CODE = ("results.cell_metrics", "results.metrics", "results.placements", "results.cases", "ids.usage", "ids.distinct")
-_ENCODERS = ("text.lsa", "text.sentence_model", "text.stored_encoder")
+_METRICS = (
+    *("results.cell_metrics", "results.metrics", "results.placements", "results.cases"),
+    *("ids.usage", "ids.distinct"),
+)
+_OWN_CODE = ("generator.data_parallel.share", "runs.evaluate", "runs.shared.tokenizer")
+_TEXT = ("text.encoder", "text.lsa", "text.sentence_model", "text.stored_encoder", "text.tokenizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +161,9 @@ def recorded_options(methods: Mapping[str, ResolvedMethod]) -> dict[str, JsonVal
 @cache
 def result_code() -> str:
     """SHA-256 over the core's code that computes results: the stages of all rows, the text encoders, the metrics."""
-    computing = {module for stage in _STAGES for module in stage.CODE}
-    own = {module for stage in _STAGES for module in stage.OWN_CODE}
-    return hash_json([core_code(*sorted({*computing, *_CODE, *_ENCODERS})), module_code(*sorted(own), "runs.evaluate")])
+    computing = {module for stage in _STAGES for module in stage.CODE}.union(_METRICS, _TEXT)
+    own = {module for stage in _STAGES for module in stage.OWN_CODE}.union(_OWN_CODE)
+    return hash_json([core_code(*sorted(computing)), module_code(*sorted(own))])
 
 
 def _targets(session: Session) -> dict[Task, Ints]:

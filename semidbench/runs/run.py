@@ -27,7 +27,7 @@ from semidbench.runs.failures import Failure, write_failure
 from semidbench.runs.reporter import Reporter, Silent
 from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.runs.shared.session import Session, open_session
-from semidbench.runs.stages.embed import FailedEmbeddings
+from semidbench.runs.stages.attempt import FailedStages
 from semidbench.runs.workers.capacity import Capacity, count_workers, measure
 from semidbench.runs.workers.jobs import Job, plan_jobs
 from semidbench.runs.workers.scheduler import Setup, run_jobs
@@ -168,16 +168,17 @@ def run_with(options: RunOptions, reporter: Reporter) -> Run:
         cells = [job for job in jobs if job.kind != "embedder"]
         count = _workers(options, cells, capacity, reporter)
         limits = plugin_limits(minutes, options.plugin_memory, device, capacity.free_mib, count)
+        if count > 1:
+            _tokenise(session, cells, reporter)
         reporter.plan(len(cells) + seeds * len(unbuilt))
         failures = _fail_unbuilt(unbuilt, seeds, folder, reporter)
         if count > 1:
-            _tokenise(session, cells, reporter)
             setup = Setup.of(session, options.data, folder, limits, rows)
             del session  # the workers open their own
             failures += run_jobs(jobs, setup, count, capacity.cards, reporter)
         else:
             session = replace(session, limits=None if options.debug_plugins else limits)
-            failed: FailedEmbeddings = {}
+            failed: FailedStages = {}
             for seed in range(seeds):
                 for row in rows:
                     work = reporter.begin(cell_label(row.name, seed))

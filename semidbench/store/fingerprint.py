@@ -1,7 +1,7 @@
 """Hashes of the core's code: a stage's key changes when the code that computes it does, and with no other edit.
 
 Not hashed: comments, docstrings and blank lines; modules that are imported for type checkers alone; modules that
-compute nothing, since they only report what went wrong or put files into their place.
+compute nothing: they check and report, or put files into their place.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeGuard
 
 PACKAGE = "semidbench"
 _ROOT = Path(__file__).parents[1]
 # Libraries whose arithmetic reaches a result. A plugin's own requirements are added for its stages.
 NUMERIC = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "tokenizers", "sentence-transformers")
-COMPUTES_NOTHING = ("errors", "methods.failure", "methods.traces", "store.files")
+COMPUTES_NOTHING = ("errors", "methods.contracts", "methods.failure", "methods.traces", "store.files")
 
 
 def core_code(*modules: str) -> str:
@@ -88,7 +89,7 @@ def _read(module: str) -> tuple[bytes, tuple[str, ...]]:
 
 
 def computation(text: str, tree: ast.Module) -> bytes:
-    """A module's source without comments, docstrings and blank lines; other strings stay as they are."""
+    """A module's source without comments, docstrings, blank lines and type-only imports; strings stay as they are."""
     lines = text.split("\n")
     in_string: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -97,7 +98,7 @@ def computation(text: str, tree: ast.Module) -> bytes:
             lines[row - 1] = lines[row - 1][:column].rstrip()
         elif end_row > row and token.type not in (tokenize.NEWLINE, tokenize.NL):
             in_string.update(range(row, end_row + 1))
-    for first, last in _docstrings(tree):
+    for first, last in (*_docstrings(tree), *_for_type_checkers(tree)):
         lines[first - 1 : last] = [""] * (last - first + 1)
         in_string.difference_update(range(first, last + 1))
     return "\n".join(line for row, line in enumerate(lines, 1) if line.strip() or row in in_string).encode()
@@ -109,8 +110,24 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, int]]:
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         match node.body:
-            case [ast.Expr(value=ast.Constant(value=str())) as text, *_] if text.lineno > getattr(node, "lineno", 0):
-                yield text.lineno, text.end_lineno or text.lineno
+            case [ast.Expr(value=ast.Constant(value=str())) as text, *others]:
+                last = text.end_lineno or text.lineno
+                if getattr(node, "lineno", 0) < text.lineno and all(other.lineno > last for other in others):
+                    yield text.lineno, last
+
+
+def _for_type_checkers(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    """First and last line of what only type checkers read."""
+    for node in ast.walk(tree):
+        if _is_type_checking(node):
+            first, last = (node.body[0] if node.orelse else node).lineno, node.body[-1]
+            yield first, last.end_lineno or last.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module == "typing":
+            yield node.lineno, node.end_lineno or node.lineno
+
+
+def _is_type_checking(node: ast.AST) -> TypeGuard[ast.If]:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
@@ -128,8 +145,9 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 def _run_time(node: ast.AST) -> Iterator[ast.AST]:
     """All nodes below, without what stands under `if TYPE_CHECKING:`."""
+    skipped = node.body if _is_type_checking(node) else []
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+        if child in skipped:
             continue
         yield child
         yield from _run_time(child)

@@ -114,6 +114,6 @@ def sentence_fingerprint(model: Pretrained, threads: int, device: str) -> str:
 
 
 def _fingerprint(module: str, libraries: list[str], threads: int, rest: list[Any]) -> str:
-    """The stored encoder counts: it decides which texts are encoded together."""
-    code = [core_code(module), module_code("text.stored_encoder")]
+    """This module counts, and the stored encoder: it decides which texts are encoded together."""
+    code = [core_code(module), module_code("text.encoder", "text.stored_encoder")]
     return hash_json([code, library_versions(libraries), threads, rest])

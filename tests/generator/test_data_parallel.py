@@ -135,7 +135,7 @@ def write(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> str:
 WEIGHTS = """
 import os
 import numpy as np
-from semidbench import shared_training
+from semidbench.generator.data_parallel import share as shared_training
 from semidbench.generator.data_parallel.worker import main as genuine
 
 def train(model, *rest, **named):
@@ -154,7 +154,7 @@ def main():
 
 AT_WORK = """
 import os
-from semidbench.programs import channels
+from semidbench.machine.channels import channels
 
 def main():
     orders, tell = channels(lambda: os._exit(1))
@@ -166,7 +166,7 @@ def main():
 KILLED = """
 import os, signal
 from semidbench.generator.data_parallel.worker import main as genuine
-from semidbench import training
+from semidbench.generator import training
 
 def step(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -179,7 +179,7 @@ def main():
 
 ALONE = """
 import os, signal, time
-from semidbench.programs import channels
+from semidbench.machine.channels import channels
 
 MARK = __file__ + ".broken"
 
@@ -197,7 +197,7 @@ def main():
 FULL = """
 import torch
 from semidbench.generator.data_parallel.worker import main as genuine
-from semidbench import shared_training
+from semidbench.generator.data_parallel import share as shared_training
 
 def train_share(*arguments):
     raise torch.OutOfMemoryError("CUDA out of memory")

@@ -26,15 +26,15 @@ from semidbench.isolation.limited_process import LimitedProcess
 from semidbench.isolation.limits import Limits, check_limits, plugin_limits
 from semidbench.isolation.output import SHOWN, CapturedOutput
 from semidbench.isolation.own_process import _PluginProcess, in_own_process
+from semidbench.isolation.questions import load_questions, save_questions
 from semidbench.isolation.this_process import in_this_process
 from semidbench.isolation.work import Assignment, Embedding, PluginWork, Ranking
-from semidbench.isolation.worker import load_questions, save_questions
 from semidbench.machine import processes
 from semidbench.machine.processes import MessageQueue
 from semidbench.methods.contracts import CheckedQuantizer
 from semidbench.methods.failure import PluginFailure, calling
+from semidbench.methods.named import NamedMethod
 from semidbench.methods.registry import Registered, find_factory
-from semidbench.methods.resolved import NamedMethod
 from semidbench.methods.traces import plugin_dump, plugin_traceback, printable, shortened
 from semidbench.runs.failures import Failure, remove_failure, summary, write_failure
 from semidbench.runs.reporter import Silent

@@ -90,8 +90,8 @@ def prepare_dataset(track: Track, split: Split, data: Path | None, store: Path) 
             "notes": prepared.notes,
             "facts": facts(train, held_out, k=track.evaluation.primary, codebook_sizes=track.ids.codebook_sizes),
             "sha256": dataset_sha256(train, held_out),
-            "train_sha256": train_sha256(train),
-            "held_out_sha256": held_out_sha256(held_out),
+            "train_sha256": train_sha256(load_train(folder / _TRAIN)),  # as later stages read it
+            "held_out_sha256": held_out_sha256(load_held_out(folder / _HELD_OUT)),
         }
         (folder / _FACTS).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
 

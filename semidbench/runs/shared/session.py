@@ -10,10 +10,8 @@ from typing import Any, Literal
 from semidbench.dataset import Split
 from semidbench.dataset.prepare import source_hashes
 from semidbench.isolation.limits import Limits
-from semidbench.isolation.work import PluginInputs
 from semidbench.runs.shared.dataset import SplitDataset, prepare_dataset
 from semidbench.runs.shared.tokenizer import train_tokenizer
-from semidbench.store.fingerprint import library_versions
 from semidbench.store.stages import Stage
 from semidbench.text.encoder import EncoderSpec, encoder_spec
 from semidbench.text.lsa import training_texts
@@ -85,31 +83,3 @@ def shared_inputs(session: Session) -> dict[str, str]:
         "text encoder": session.encoder.fingerprint,
         "generator's tokenizer": session.tokenizer.key,
     }
-
-
-def plugin_inputs(session: Session, seed: int) -> PluginInputs:
-    """What every plugin is handed beside the stages before its own."""
-    return PluginInputs(
-        train_folder=session.dataset.train_folder,
-        encoder=session.encoder,
-        seed=seed,
-        device=session.device,
-        threads=session.track.threads,
-        codebook_sizes=session.track.ids.codebook_sizes,
-    )
-
-
-def plugin_key(session: Session, seed: int) -> dict[str, Any]:
-    """What determines any plugin's output beside the plugin and the stages before its own."""
-    return {
-        "train": session.dataset.train_sha256,
-        "encoder": session.encoder.fingerprint,
-        "seed": seed,
-        "codebook_sizes": session.track.ids.codebook_sizes,
-        **machine_key(session),
-    }
-
-
-def machine_key(session: Session) -> dict[str, Any]:
-    """What determines bits beside the inputs."""
-    return {"threads": session.track.threads, "device": session.device, "libraries": library_versions()}

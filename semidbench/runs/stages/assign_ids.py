@@ -11,17 +11,19 @@ from semidbench.isolation.call import call_plugin
 from semidbench.isolation.work import Assignment
 from semidbench.methods.contracts import check_item_ids
 from semidbench.methods.failure import calling
-from semidbench.runs.shared.session import Session, plugin_inputs, plugin_key
+from semidbench.runs.shared.inputs import PLUGIN_CODE, plugin_inputs, plugin_key
+from semidbench.runs.shared.session import Session
+from semidbench.runs.stages.attempt import FailedStages, attempt
 from semidbench.runs.stages.embed import embedding_key
 from semidbench.store.fingerprint import core_code, module_code
-from semidbench.store.stages import Spent, Stage, StageKey, run_stage
+from semidbench.store.stages import Spent, Stage, StageKey
 
 if TYPE_CHECKING:
     from semidbench.methods.resolved import ResolvedScheme
     from semidbench.text.stored_encoder import Progress
 
 CODE = ("ids.layout", "ids.embedder", "methods.options")  # the embedder's module reads and joins views
-OWN_CODE = ("isolation.work", "runs.stages.assign_ids")
+OWN_CODE = (*PLUGIN_CODE, "runs.stages.assign_ids")
 
 
 def ids_key(session: Session, scheme: ResolvedScheme, seed: int) -> StageKey:
@@ -37,12 +39,18 @@ def ids_key(session: Session, scheme: ResolvedScheme, seed: int) -> StageKey:
 
 
 def assign_ids(
-    session: Session, scheme: ResolvedScheme, embeddings: Sequence[Stage], seed: int, progress: Progress
+    session: Session,
+    scheme: ResolvedScheme,
+    embeddings: Sequence[Stage],
+    seed: int,
+    progress: Progress,
+    failed: FailedStages,
 ) -> Stage:
     """The stage of a scheme's IDs.
 
     Args:
         embeddings: of the scheme's embedders and of those that they build on, as `embed` returns them.
+        failed: the stages that a plugin failed in before, to which this adds.
 
     Raises:
         PluginFailure: a plugin failed or broke its contract.
@@ -59,4 +67,4 @@ def assign_ids(
             save_ids(ids, folder)
             return called.spent()
 
-    return run_stage(session.store, ids_key(session, scheme, seed), make)
+    return attempt(session.store, ids_key(session, scheme, seed), make, failed)

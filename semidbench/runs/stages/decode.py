@@ -12,8 +12,9 @@ from semidbench.api import TASKS, Floats, Task
 from semidbench.ids.distinct import distinct_ids
 from semidbench.ids.layout import load_ids
 from semidbench.ids.vocabulary import IdVocabulary, id_vocabulary
+from semidbench.runs.shared.inputs import machine_key
 from semidbench.runs.shared.query_tokens import held_out_query_tokens
-from semidbench.runs.shared.session import Session, machine_key
+from semidbench.runs.shared.session import Session
 from semidbench.runs.stages.train import generator_key
 from semidbench.store.fingerprint import core_code, module_code
 from semidbench.store.stages import Stage, StageKey, run_stage

@@ -10,17 +10,18 @@ from semidbench.ids.embedder import load_views, save_views
 from semidbench.isolation.call import call_plugin
 from semidbench.isolation.work import Embedding
 from semidbench.methods.contracts import check_views
-from semidbench.methods.failure import PluginFailure, calling
-from semidbench.runs.shared.session import Session, plugin_inputs, plugin_key
+from semidbench.methods.failure import calling
+from semidbench.runs.shared.inputs import PLUGIN_CODE, plugin_inputs, plugin_key
+from semidbench.runs.shared.session import Session
+from semidbench.runs.stages.attempt import FailedStages, attempt
 from semidbench.store.fingerprint import core_code, module_code
-from semidbench.store.stages import Spent, Stage, StageKey, run_stage
+from semidbench.store.stages import Spent, Stage, StageKey
 
 if TYPE_CHECKING:
     from semidbench.methods.resolved import ResolvedMethod
     from semidbench.text.stored_encoder import Progress
 
-CODE, OWN_CODE = ("ids.embedder", "methods.options"), ("isolation.work", "runs.stages.embed")
-FailedEmbeddings = dict[str, PluginFailure]  # by the hash of the key
+CODE, OWN_CODE = ("ids.embedder", "methods.options"), (*PLUGIN_CODE, "runs.stages.embed")
 
 
 def embedding_key(session: Session, method: ResolvedMethod, seed: int) -> StageKey:
@@ -35,12 +36,12 @@ def embedding_key(session: Session, method: ResolvedMethod, seed: int) -> StageK
 
 
 def embed(
-    session: Session, methods: Sequence[ResolvedMethod], seed: int, progress: Progress, failed: FailedEmbeddings
+    session: Session, methods: Sequence[ResolvedMethod], seed: int, progress: Progress, failed: FailedStages
 ) -> tuple[Stage, ...]:
     """The stages of embedders and of those that they build on, each after what it builds on.
 
     Args:
-        failed: embeddings that a plugin failed in, to which this adds: none is tried twice in a run.
+        failed: the stages that a plugin failed in before, to which this adds.
 
     Raises:
         PluginFailure: a plugin failed or broke its contract, now or before.
@@ -49,13 +50,8 @@ def embed(
     return tuple(embed_one(session, method, seed, progress, failed) for method in every)
 
 
-def embed_one(
-    session: Session, method: ResolvedMethod, seed: int, progress: Progress, failed: FailedEmbeddings
-) -> Stage:
-    """One embedder's stage; what it builds on is in the store."""
-    key = embedding_key(session, method, seed)
-    if before := failed.get(key.hash):
-        raise PluginFailure(before.message, before.trace, before.output) from before.__cause__
+def embed_one(session: Session, method: ResolvedMethod, seed: int, progress: Progress, failed: FailedStages) -> Stage:
+    """One embedder's stage; what it builds on is computed before, or found in the store."""
     below = {other.name: embed_one(session, other, seed, progress, failed).folder for other in method.builds_on}
 
     def make(folder: Path) -> Spent:
@@ -66,8 +62,4 @@ def embed_one(
             save_views(views, folder)
             return called.spent()
 
-    try:
-        return run_stage(session.store, key, make)
-    except PluginFailure as error:
-        failed[key.hash] = error
-        raise
+    return attempt(session.store, embedding_key(session, method, seed), make, failed)

@@ -16,9 +16,11 @@ from semidbench.isolation.work import Ranking
 from semidbench.methods.contracts import check_scores
 from semidbench.methods.failure import calling
 from semidbench.results.placements import Placements, best_items, concatenate, place_scores, rankings_sha256
-from semidbench.runs.shared.session import Session, plugin_inputs, plugin_key
+from semidbench.runs.shared.inputs import PLUGIN_CODE, plugin_inputs, plugin_key
+from semidbench.runs.shared.session import Session
+from semidbench.runs.stages.attempt import FailedStages, attempt
 from semidbench.store.fingerprint import core_code, module_code
-from semidbench.store.stages import Spent, Stage, StageKey, run_stage
+from semidbench.store.stages import Spent, Stage, StageKey
 
 if TYPE_CHECKING:
     from semidbench.methods.resolved import ResolvedMethod
@@ -28,7 +30,7 @@ _PLACEMENTS, _HASH = "placements.npz", "rankings.json"
 _COLUMNS = tuple(Placements.__dataclass_fields__)
 _SCORE_BYTES = 2**26  # of scores in memory at a time
 CODE = ("results.placements", "methods.contracts", "methods.options")
-OWN_CODE = ("isolation.work", "runs.stages.rank")
+OWN_CODE = (*PLUGIN_CODE, "isolation.questions", "runs.stages.rank")
 
 
 def ranker_key(session: Session, ranker: ResolvedMethod, seed: int) -> StageKey:
@@ -43,7 +45,7 @@ def ranker_key(session: Session, ranker: ResolvedMethod, seed: int) -> StageKey:
     return StageKey("ranker", inputs)
 
 
-def rank(session: Session, ranker: ResolvedMethod, seed: int, progress: Progress) -> Stage:
+def rank(session: Session, ranker: ResolvedMethod, seed: int, progress: Progress, failed: FailedStages) -> Stage:
     """The stage of a reference.
 
     The ranker is fitted on training data. It then sees held-out queries and users' training histories,
@@ -69,7 +71,7 @@ def rank(session: Session, ranker: ResolvedMethod, seed: int, progress: Progress
         (folder / _HASH).write_text(json.dumps({"format": 1, "sha256": digest}) + "\n", "utf-8")
         return spent
 
-    return run_stage(session.store, ranker_key(session, ranker, seed), make)
+    return attempt(session.store, ranker_key(session, ranker, seed), make, failed)
 
 
 def load_ranking(stage: Stage) -> tuple[dict[Task, Placements], str]:

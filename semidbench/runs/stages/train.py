@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from semidbench.api import TASKS, Ints, Task
 from semidbench.ids.layout import load_ids
 from semidbench.ids.vocabulary import id_vocabulary
+from semidbench.runs.shared.inputs import machine_key
 from semidbench.runs.shared.query_tokens import training_query_tokens
-from semidbench.runs.shared.session import Session, machine_key
+from semidbench.runs.shared.session import Session
 from semidbench.runs.stages.assign_ids import ids_key
 from semidbench.store.fingerprint import core_code, library_versions, module_code
 from semidbench.store.stages import Stage, StageKey, run_stage

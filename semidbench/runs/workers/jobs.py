@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from semidbench.methods.resolved import ResolvedMethod, ResolvedRow, ResolvedScheme
+from semidbench.methods.resolved import ResolvedRow, ResolvedScheme
 from semidbench.runs.cell import cell_label, is_finished
 from semidbench.runs.shared.session import Session
 from semidbench.runs.stages.embed import embedding_key
@@ -29,7 +29,7 @@ class Job:
         kind: an embedder's stage, or the cell of a scheme or a ranker.
         row: the scheme's or ranker's name; of an embedder, the first scheme that uses it.
         seed: of the cell.
-        embedder: place among `embedders_of` that scheme, None for a cell.
+        embedder: place among `all_embedders` of that scheme, None for a cell.
         what: the same work in another seed has the same.
         key: no other job of the run has it.
         needs: keys of the jobs that come before.
@@ -69,11 +69,6 @@ def plan_jobs(session: Session, rows: Sequence[ResolvedRow], seeds: int) -> tupl
     return tuple(jobs.values())
 
 
-def embedders_of(scheme: ResolvedScheme) -> tuple[ResolvedMethod, ...]:
-    """A scheme's embedders and those that they build on, each after what it builds on."""
-    return tuple(each for method in scheme.embedders for each in method.with_below())
-
-
 def next_job(waiting: Sequence[Job], done: Collection[str], seconds: Mapping[str, float]) -> Job | None:
     """The job to begin now, None while all wait for others.
 
@@ -90,7 +85,7 @@ def next_job(waiting: Sequence[Job], done: Collection[str], seconds: Mapping[str
 def _embeddings(session: Session, scheme: ResolvedScheme, seed: int, jobs: dict[str, Job]) -> frozenset[str]:
     """Keys of the jobs that a scheme's cell waits for; those are added."""
     needs = set()
-    for place, method in enumerate(embedders_of(scheme)):
+    for place, method in enumerate(scheme.all_embedders):
         key = embedding_key(session, method, seed)
         if key.hash not in jobs:
             if find_stage(session.store, key) is not None:

@@ -76,7 +76,6 @@ def _run(session: Session, rows: Mapping[str, Any], job: dict[str, Any], folder:
     from semidbench.runs.cell import cell_label, naming, run_cell
     from semidbench.runs.failures import Failure
     from semidbench.runs.stages.embed import embed_one
-    from semidbench.runs.workers.jobs import embedders_of
 
     row, seed = rows[job["row"]], job["seed"]
     if job["kind"] != "embedder":
@@ -86,7 +85,7 @@ def _run(session: Session, rows: Mapping[str, Any], job: dict[str, Any], folder:
     work.stage("embed")
     with naming(cell_label(row.name, seed)):
         try:
-            embed_one(session, embedders_of(row)[job["embedder"]], seed, work.progress, {})
+            embed_one(session, row.all_embedders[job["embedder"]], seed, work.progress, {})
         except PluginFailure as error:
             work.send_failure(Failure(row.name, seed, "embed", error.message, error.trace, error.output))
             return
