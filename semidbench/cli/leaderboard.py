@@ -92,6 +92,6 @@ def build(
         return
     for path in write(made):
         print(f"wrote {path}")
-    for path in made.strange:
+    for path in made.unexpected:
         print(f"should not be there: {one_line(path)}")
     print(f"{len(made.files)} files in {out} are what its results give")

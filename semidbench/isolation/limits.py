@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semidbench.errors import UserError
+from semidbench.machine.memory import MIB
 
-_MIB = 2**20
 _GIB = 1024  # MiB
 _FIRST = "1000"  # the kernel's highest score
 _MOST = 1_000_000  # minutes or GiB: a larger number is a slip, and more than some clocks take
@@ -64,7 +64,7 @@ def hold_memory(mib: float) -> None:
     """Hold this process's data to that much: more is a MemoryError, or a failed allocation in a library."""
     import resource
 
-    size, most = int(mib * _MIB), resource.getrlimit(resource.RLIMIT_DATA)[1]
+    size, most = int(mib * MIB), resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (size if most == resource.RLIM_INFINITY else min(size, most), most))
 
 

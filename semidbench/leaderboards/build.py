@@ -32,11 +32,11 @@ class Built:
 
     Attributes:
         files: the content of each file, by its path.
-        strange: files and folders beside them that the results give no reason for.
+        unexpected: files and folders beside them that the results give no reason for.
     """
 
     files: Mapping[Path, bytes]
-    strange: tuple[Path, ...]
+    unexpected: tuple[Path, ...]
 
 
 def build(out: Path, tracks: Sequence[str] = ()) -> Built:
@@ -62,7 +62,7 @@ def build(out: Path, tracks: Sequence[str] = ()) -> Built:
     built = [ledger for ledger in ledgers if ledger.board.track.name in wanted]
     files = {path: content for ledger in built for path, content in table_files(ledger, out).items()}
     files[out / PAGE] = page_bytes(ledgers)
-    return Built(files, tuple(_strange(out, files)))
+    return Built(files, tuple(_unexpected(out, files)))
 
 
 def tracks_with_results(out: Path, named: Sequence[Track] = ()) -> list[Track]:
@@ -103,7 +103,7 @@ def page_bytes(ledgers: Sequence[Ledger]) -> bytes:
     return render_page(ledgers).encode()
 
 
-def _strange(out: Path, files: Collection[Path]) -> Iterator[Path]:
+def _unexpected(out: Path, files: Collection[Path]) -> Iterator[Path]:
     """What stands in `out` beside the page and the tracks' folders, or in these beside their files and results."""
     for path in sorted(out.iterdir()):
         if path not in files and (path.is_symlink() or not (path / RESULTS).is_dir()):
@@ -116,7 +116,7 @@ def _strange(out: Path, files: Collection[Path]) -> Iterator[Path]:
 
 def stale(built: Built) -> dict[Path, str]:
     """What is wrong with each file or folder that is not as it should be, by its path, in the order of the paths."""
-    wrong = dict.fromkeys(built.strange, "should not be there")
+    wrong = dict.fromkeys(built.unexpected, "should not be there")
     for path, content in built.files.items():
         if problem := _file_problem(path, content):
             wrong[path] = problem

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-_MIB = 2**20
-_FLOAT = 4  # bytes
+MIB = 2**20
+FLOAT_BYTES = 4  # of a float32
 _CGROUPS = (  # limit, use and record: version 2, then 1
     ("memory.max", "memory.current", "memory.stat"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
@@ -28,7 +28,7 @@ def _free_in_cgroup(files: Sequence[Path]) -> float | None:
     try:
         limit, used, record = (path.read_text() for path in files)
         cached = next(int(line.split()[1]) for line in record.splitlines() if line.startswith("inactive_file "))
-        return (int(limit) - int(used) + cached) / _MIB
+        return (int(limit) - int(used) + cached) / MIB
     except (OSError, ValueError, StopIteration):  # "max" is no number: no limit
         return None
 

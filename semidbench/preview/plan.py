@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semidbench.machine.device import held_threads, pick_device
-from semidbench.machine.memory import peak_mib, reset_peak
+from semidbench.machine.memory import FLOAT_BYTES, peak_mib, reset_peak
 from semidbench.methods.scheme import parse_scheme
 from semidbench.preview.workload import (
     Workload,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 PROBE_SECONDS = 25.0  # for training, and as much for decoding; small models need less
 _PROBED_PROMPTS = 2048  # at most
-_FLOAT = 4  # bytes
 _BEAM = 8  # bytes of an ID row and its score
 
 
@@ -212,11 +211,11 @@ def _disk(track: Track, work: Workload, parameters: int) -> Disk:
     """Views are taken to be as wide as the text encodings."""
     embedders = {method.name for row in track.plan.rows for method in parse_scheme(row).embedders}
     cells = len(track.plan.rows) * track.plan.seeds
-    table = work.items * work.encoder_dimension * _FLOAT
+    table = work.items * work.encoder_dimension * FLOAT_BYTES
     return Disk(
         encodings=table,
         embeddings=len(embedders) * track.plan.seeds * table,
-        generators=cells * parameters * _FLOAT,
+        generators=cells * parameters * FLOAT_BYTES,
         beams=cells * work.prompts * track.decoding.beams * _BEAM,
-        checkpoint=2 * 3 * parameters * _FLOAT,  # weights and two moments, the new beside the old
+        checkpoint=2 * 3 * parameters * FLOAT_BYTES,  # weights and two moments, the new beside the old
     )

@@ -64,7 +64,7 @@ def from_parquet(data: bytes, rows: int) -> Mapping[Task, Cases]:
     """The cases in the bytes of a Parquet file.
 
     Args:
-        data: the whole file. Nothing of it is unpacked before its footer has said that it is of this form and size.
+        data: the whole file. Nothing of it is unpacked before its footer shows this form and size.
         rows: how many cases both tasks have.
 
     Raises:

@@ -59,7 +59,7 @@ def train_together(
         folder = Path(name)
         save_generator(model, folder / UNTRAINED)
         save_examples(examples, folder)
-        order = {
+        request = {
             "folder": name,
             "processes": processes,
             "threads": torch.get_num_threads(),
@@ -69,19 +69,19 @@ def train_together(
             "checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
             "checkpoint_seconds": checkpoint_seconds,
         }
-        losses = _run(order, processes, progress)
+        losses = _run(request, processes, progress)
         model.load_state_dict(load_generator(folder / TRAINED).state_dict())
     model.to(device).eval()
     return losses
 
 
-def _run(order: dict[str, Any], count: int, progress: Callable[[str, int, int], None]) -> list[float]:
+def _run(request: dict[str, Any], count: int, progress: Callable[[str, int, int], None]) -> list[float]:
     """Start the processes, pass the first one's progress on, and return its losses."""
     messages, losses, running = MessageQueue(), list[float](), set(range(count))
-    environments = [processes.environment(order["threads"], _ranks(rank, count)) for rank in range(count)]
+    environments = [processes.environment(request["threads"], _ranks(rank, count)) for rank in range(count)]
     with processes.started(_WORKER, environments, messages, grace=0) as programs:
         for program in programs:
-            processes.send(program, order)
+            processes.send(program, request)
         while running:
             rank, message = processes.next_message(messages)
             match message:

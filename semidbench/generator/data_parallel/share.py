@@ -33,11 +33,11 @@ def mapped_examples(folder: Path) -> Examples:
     return Examples(TokenRows(flat, offsets), labels)
 
 
-def train_share(order: Mapping[str, Any], rank: int, progress: Callable[[str, int, int], None]) -> list[float]:
+def train_share(request: Mapping[str, Any], rank: int, progress: Callable[[str, int, int], None]) -> list[float]:
     """Train as the `rank`-th of the processes; the first writes the trained model.
 
     Args:
-        order: as `semidbench.generator.data_parallel.launch` puts it together.
+        request: as `semidbench.generator.data_parallel.launch` puts it together.
 
     Returns:
         The mean loss of each epoch, the same in all processes.
@@ -46,18 +46,18 @@ def train_share(order: Mapping[str, Any], rank: int, progress: Callable[[str, in
         UserError: the checkpoint cannot be used.
         torch.OutOfMemoryError: the share of a batch does not fit on the graphics card.
     """
-    folder, device = Path(order["folder"]), order["device"]
-    accelerator = _together(folder, rank, order["processes"], device)
+    folder, device = Path(request["folder"]), request["device"]
+    accelerator = _together(folder, rank, request["processes"], device)
     model = load_generator(folder / UNTRAINED)
     losses = train(
         model,
         mapped_examples(folder),
-        track.Training.model_validate(order["section"]),
-        seed=order["seed"],
+        track.Training.model_validate(request["section"]),
+        seed=request["seed"],
         device=device,
         progress=progress,
-        checkpoint=order["checkpoint"] and Path(order["checkpoint"]),
-        checkpoint_seconds=order["checkpoint_seconds"],
+        checkpoint=request["checkpoint"] and Path(request["checkpoint"]),
+        checkpoint_seconds=request["checkpoint_seconds"],
         replicas=Accelerated(accelerator),
     )
     if rank == 0:

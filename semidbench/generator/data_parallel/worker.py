@@ -1,4 +1,4 @@
-"""A process of data-parallel training. Its only order is what `launch` puts together."""
+"""A process of data-parallel training. Its only request is what `launch` puts together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
     """Train; exit 1 after a report of why not."""
     requests, send = channels(lambda: os._exit(1))
     with reporting_failures(send):
-        order, rank = requests.get(), int(os.environ["RANK"])
+        request, rank = requests.get(), int(os.environ["RANK"])
         import torch
 
         from semidbench.generator.data_parallel.share import train_share
@@ -23,11 +23,11 @@ def main() -> None:
                 send("progress", what, done, total)
 
         try:
-            with held_threads(order["threads"]):
-                losses = train_share(order, rank, progress)
+            with held_threads(request["threads"]):
+                losses = train_share(request, rank, progress)
         except torch.OutOfMemoryError as error:
             raise UserError(
-                f"training ran out of memory on graphics card {rank} of {order['processes']}. End what else uses it, "
+                f"training ran out of memory on graphics card {rank} of {request['processes']}. End what else uses it, "
                 "or give --gpus more of them"
             ) from error
         if rank == 0:

@@ -99,7 +99,7 @@ def _title(table: PaperTable) -> str:
 
 
 def paper_notes(board: Leaderboard, table: PaperTable) -> list[str]:
-    """What is said beneath a table of the paper."""
+    """The notes under a table of the paper."""
     return [*([_BESIDE, _sizes(board)] if comparable(board) else [_APART]), *table.notes]
 
 

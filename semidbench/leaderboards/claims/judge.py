@@ -106,17 +106,17 @@ def comparable(board: Leaderboard) -> bool:
 
 def judge(board: Leaderboard) -> Ledger:
     """Judge every claim of arXiv 2508.10478 by the tests of a leaderboard, over all of its rows."""
-    said, printed = claims(), paper()
+    ours, printed = claims(), paper()
     columns = {(column.task, column.group): column for column in board.columns}
     judgements = (
         Judgement(
             claim,
             tuple(
                 judge_statement(board, columns[statement.task, statement.group], statement, printed)
-                for statement in said.statements(claim)
+                for statement in ours.statements(claim)
             ),
         )
-        for claim in said.claims
+        for claim in ours.claims
     )
     return Ledger(board, tuple(judgements))
 

@@ -66,11 +66,11 @@ def statements_grid(ledger: Ledger) -> Grid:
 
 
 def _statement_line(finding: JudgedStatement) -> tuple[Cell, ...]:
-    said = finding.statement
+    statement = finding.statement
     return (
-        Cell(f"{TASK_NAMES[said.task]} {said.group.title()}"),
-        Cell(said.better),
-        Cell(said.worse),
+        Cell(f"{TASK_NAMES[statement.task]} {statement.group.title()}"),
+        Cell(statement.better),
+        Cell(statement.worse),
         Cell(" / ".join(finding.printed)),
         Cell(" / ".join(DASH if mean is None else f"{mean:.3f}" for mean in finding.means)),
         Cell(_by(finding)),
@@ -175,12 +175,12 @@ def ledger_json(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _finding_json(finding: JudgedStatement) -> dict[str, Any]:
-    said = finding.statement
+    statement = finding.statement
     return {
-        "task": said.task,
-        "group": said.group,
-        "better": said.better,
-        "worse": said.worse,
+        "task": statement.task,
+        "group": statement.group,
+        "better": statement.better,
+        "worse": statement.worse,
         "printed": finding.printed,
         "means": [ten_digits(mean) for mean in finding.means],
         "difference": ten_digits(finding.difference),

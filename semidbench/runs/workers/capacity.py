@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from semidbench.machine.memory import _FLOAT, _MIB, free_mib
+from semidbench.machine.memory import FLOAT_BYTES, MIB, free_mib
 from semidbench.runs.shared.session import Session
 from semidbench.text.pretrained import WEIGHTS
 from semidbench.tracks.track import ScratchGenerator, Track
@@ -95,7 +95,7 @@ def worker_mib(session: Session) -> float:
     floats = texts * session.encoder.dimension + states + activations
     encoder = session.models.get("text_encoder")
     encoder_bytes = (encoder.folder / WEIGHTS).stat().st_size if encoder else 0
-    return _MARGIN * (_LIBRARIES_MIB + (floats * _FLOAT + encoder_bytes) / _MIB)
+    return _MARGIN * (_LIBRARIES_MIB + (floats * FLOAT_BYTES + encoder_bytes) / MIB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _shape(session: Session) -> _Shape:
         return _Shape(weights + 2 * tokens * width, section.encoder_layers, width, hidden, section.heads)
     assert model is not None, section.name
     config = json.loads((model.folder / "config.json").read_text("utf-8"))
-    parameters = (model.folder / WEIGHTS).stat().st_size // _FLOAT
+    parameters = (model.folder / WEIGHTS).stat().st_size // FLOAT_BYTES
     return _Shape(parameters, config["num_layers"], config["d_model"], config["d_ff"], config["num_heads"])
 
 
