@@ -51,7 +51,7 @@ def co_occurring(interactions: Interactions, window: int) -> ItemPairs:
 
 
 def shuffled(length: int, batch: int, seed: int) -> Iterator[Tensor]:
-    """Row numbers 0..length-1, int64 (at most batch,) at a time, shuffled anew for each pass, without end.
+    """Row numbers 0..length-1, int64 (at most batch,) at a time, shuffled again for each pass, without end.
 
     Drawn on the CPU, so that a GPU sees the same batches; nothing is drawn before the first batch is asked for.
     """

@@ -25,8 +25,8 @@ def parse_ratio(text: str) -> Weights:
     Raises:
         ValueError: not two numbers, or both are 0.
     """
-    found = _RATIO.fullmatch(text)
-    search, rec = map(float, found.groups()) if found else (0.0, 0.0)
+    match = _RATIO.fullmatch(text)
+    search, rec = map(float, match.groups()) if match else (0.0, 0.0)
     larger = max(search, rec)
     if not 0 < larger < float("inf"):
         raise ValueError(
