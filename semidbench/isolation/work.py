@@ -1,6 +1,6 @@
 """A plugin's part of a stage as plain values, and doing it.
 
-What a plugin is handed is decided here and nowhere else: the keys of its stages cover this module.
+What a plugin is handed is put together here; the keys of its stages cover this module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The process of a plugin's part of a stage.
 
-What its request does not name is not here: training data, earlier stages' outputs, the text encoder. Harness modules
-that know of test data, and torch, are not imported.
+It holds only what its request names: training data, earlier stages' outputs, the text encoder. torch is not imported
+before a plugin asks for it.
 """
 
 from __future__ import annotations
