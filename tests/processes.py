@@ -21,6 +21,14 @@ def gone(pid: int, within: float = 10) -> bool:
     return False
 
 
+def removed(path: Path, within: float = 10) -> bool:
+    """Whether a path goes in time: who ends a process removes its folder after that."""
+    until = time.monotonic() + within
+    while path.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    return not path.exists()
+
+
 def wait_for(mark: Path, process: subprocess.Popen[Any], within: float = 60) -> None:
     """Until the file is there; it is an error if the process ends before, or takes longer."""
     until = time.monotonic() + within

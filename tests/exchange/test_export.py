@@ -342,7 +342,7 @@ def test_the_same_cell_gives_the_same_bytes(cells: Cells, trec: dict[str, Path],
 
 def test_nothing_is_computed(cells: Cells, trec: dict[str, Path], tmp_path: Path) -> None:
     before = set(cells.store.rglob("stage.json"))
-    with pytest.raises(UserError, match=r"its embedding is not in .* `semidbench run --track smoke .* --seeds 4`"):
+    with pytest.raises(UserError, match=r"its ids is not in .* `semidbench run --track smoke .* --seeds 4`"):
         export_trec("smoke", SHARED, 3, cache=cells.store, out=tmp_path / "out")
     with pytest.raises(UserError, match=r"its ids is not in .*--scheme -/-/random --seeds 1`"):
         export_ids("smoke", "-/-/random", cache=cells.store, out=tmp_path / "out")

@@ -39,7 +39,8 @@ from semidbench.methods.traces import plugin_dump, plugin_traceback, printable, 
 from semidbench.runs.failures import Failure, remove_failure, summary, write_failure
 from semidbench.runs.reporter import Silent
 from semidbench.runs.run import Run, run
-from semidbench.runs.shared.session import Session, open_session, plugin_inputs
+from semidbench.runs.shared.inputs import plugin_inputs
+from semidbench.runs.shared.session import Session, open_session
 from semidbench.store.stages import Spent, StageKey, run_stage
 from semidbench.testing import WordVectors
 from semidbench.tracks.files import load_track

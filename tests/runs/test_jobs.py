@@ -29,7 +29,7 @@ from semidbench.runs.workers.scheduler import Setup, _environments
 from semidbench.runs.workers.worker import check_inputs
 from semidbench.tracks.files import load_track
 from tests import trap_plugin
-from tests.processes import gone, wait_for
+from tests.processes import gone, removed, wait_for
 from tests.smoke_tracks import smoke_track
 
 FUSED, SEARCH = "fused-svd/rq-kmeans/shared", "search/rq-kmeans/shared"
@@ -159,7 +159,7 @@ def test_processes_leave_when_nobody_listens_any_more(
     process.send_signal(by)
     process.wait()
     assert gone(int((marks / "pid").read_text()))
-    assert not Path((marks / "hang-scratch").read_text()).exists()
+    assert removed(Path((marks / "hang-scratch").read_text()))
 
 
 def test_embeddings_are_planned_once_and_in_order(track: str, tmp_path: Path) -> None:
