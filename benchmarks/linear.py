@@ -1,6 +1,8 @@
-"""Linear layers through oneDNN beside torch's own, forward and with gradients.
+"""Linear layers by oneDNN and by torch's own products, forward and with gradients.
 
-python -m benchmarks.linear
+    python -m benchmarks.linear
+
+It says which of them semidbench takes on this processor (`semidbench.machine.processor.products_library`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ import torch
 from tabulate import tabulate
 from torch import nn
 
+from benchmarks.libraries import LIBRARIES, forced
 from benchmarks.measure import machine, medians
-from semidbench.machine.onednn import linear
+from semidbench.machine import products
+from semidbench.machine.processor import Library
+from semidbench.machine.products import linear
 
 SHAPES = {  # rows, in, out
     "ml-small, attention": (4096, 64, 64),
@@ -27,25 +32,26 @@ SHAPES = {  # rows, in, out
 }
 
 
-def seconds(layer: nn.Linear, rows: torch.Tensor, above: torch.Tensor | None) -> float:
+def seconds(layer: nn.Linear, library: Library, rows: torch.Tensor, above: torch.Tensor | None) -> float:
     """Of one product, or of one with both its gradients."""
     layer.weight.grad = rows.grad = None
-    started = time.perf_counter()
-    product = layer(rows)
-    if above is not None:
-        product.backward(above)
-    return time.perf_counter() - started
+    with forced(library):
+        started = time.perf_counter()
+        product = layer(rows)
+        if above is not None:
+            product.backward(above)
+        return time.perf_counter() - started
 
 
-def ratio(layers: dict[str, nn.Linear], rows: torch.Tensor, above: torch.Tensor | None, repetitions: int) -> list[str]:
+def ratio(layer: nn.Linear, rows: torch.Tensor, above: torch.Tensor | None, repetitions: int) -> list[str]:
     """GFLOP a second of each, and oneDNN's over torch's own."""
-    operations = 2 * rows.numel() * layers["torch"].out_features * (1 if above is None else 3) / 1e9
+    operations = 2 * rows.numel() * layer.out_features * (1 if above is None else 3) / 1e9
     timers: dict[str, Callable[[], float]] = {
-        name: partial(seconds, layer, rows, above) for name, layer in layers.items()
+        library: partial(seconds, layer, library, rows, above) for library in LIBRARIES
     }
     medians(timers, 2)  # warm
     found = medians(timers, repetitions)
-    speeds = [f"{operations / found[name]:.0f}" for name in layers]
+    speeds = [f"{operations / found[library]:.0f}" for library in LIBRARIES]
     return [*speeds, f"{found['torch'] / found['oneDNN']:.2f}"]
 
 
@@ -59,12 +65,11 @@ def main() -> None:
     torch.manual_seed(0)
     table = []
     for name, (count, width, out) in SHAPES.items():
-        own = nn.Linear(width, out, bias=False)
-        layers = {"torch": own, "oneDNN": linear(own.weight)}
+        layer = linear(nn.Linear(width, out, bias=False).weight)
         above = torch.randn(count, out)
         with torch.inference_mode():
-            forward = ratio(layers, torch.randn(count, width), None, options.repetitions)
-        both = ratio(layers, torch.randn(count, width, requires_grad=True), above, options.repetitions)
+            forward = ratio(layer, torch.randn(count, width), None, options.repetitions)
+        both = ratio(layer, torch.randn(count, width, requires_grad=True), above, options.repetitions)
         table.append([name, f"{count} x {width} x {out}", *forward, *both])
     headers = [
         "layer",
@@ -77,6 +82,7 @@ def main() -> None:
         "ratio",
     ]
     print(tabulate(table, headers, tablefmt="pipe", disable_numparse=True))
+    print(f"\nsemidbench takes {products.library()} here.")
     print(f"\nMedians of {options.repetitions}. {machine(options.threads)}.")
 
 

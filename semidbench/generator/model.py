@@ -19,7 +19,7 @@ from torch import nn
 from transformers import T5Config, T5ForConditionalGeneration
 
 from semidbench.errors import UserError
-from semidbench.machine.onednn import linear, use_onednn
+from semidbench.machine.products import exchange_linear_layers, linear
 from semidbench.text.tokenizer import END_ID, PAD_ID
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def random_t5(shape: Mapping[str, Any], vocabulary: int, seed: int) -> T5ForCond
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(config)
-        use_onednn(model)
+        exchange_linear_layers(model)
         weight = torch.randn(vocabulary, config.d_model) * config.d_model**-0.5
     _set_output(model, weight)
     return model
@@ -117,7 +117,7 @@ def load_generator(folder: Path) -> T5ForConditionalGeneration:
     config._attn_implementation = "eager"
     with torch.random.fork_rng(devices=[]):
         model = T5ForConditionalGeneration(config)
-    use_onednn(model)
+    exchange_linear_layers(model)
     inputs = next((state[name] for name in _INPUTS if name in state), None)
     if inputs is None:
         raise UserError(f"{folder / 'model.safetensors'} holds no {_INPUTS[0]}: it is no T5's")

@@ -1,76 +1,31 @@
 """A T5's training loss on the weights of transformers' modules, without what is no arithmetic.
 
-Equal to transformers' own forward in loss and gradients, dropout included. Four things are done otherwise:
+Equal to transformers' own forward in loss and gradients, dropout included. These things are done otherwise:
 
 - the encoder's layers work on the prompts' tokens without padding; only attention lays them out prompt by prompt;
+- without dropout, the encoder's first queries, keys and values depend on the token alone: equal tokens are one row;
 - the decoder's few queries go through cross-attention's key and value matrices, and not the prompt's many tokens;
-- the layer norm's gradient is written out, and GELU is one operation;
+- a layer norm's weights are multiplied into the matrix behind it;
+- gradients of norms, ReLU and attention are written out (`t5_gradients`), and GELU is one operation;
 - no caches, masks or biases are made that nothing reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers import T5ForConditionalGeneration
 
 from semidbench.generator.examples import IGNORED
-from semidbench.generator.t5_layers import activated, inverse_length, norm, padding_mask
-from semidbench.machine.onednn import product
-
-Dropout = Callable[[torch.Tensor], torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Sequences of like length, which attention lays out together: B of T places for N rows.
-
-    Attributes:
-        mask: 0/1 (B, T), which places are real; None where all are.
-        places: int64 (N,), each row's place among the B * T, rising; None where the rows are all places.
-    """
-
-    count: int
-    length: int
-    mask: torch.Tensor | None = None
-    places: torch.Tensor | None = None
-
-    @property
-    def rows(self) -> int:
-        return self.count * self.length if self.places is None else len(self.places)
-
-    def spread(self, rows: torch.Tensor) -> torch.Tensor:
-        """(N, d) to (B, T, d), zero where no row stands."""
-        if self.places is not None:
-            rows = _Spread.apply(rows, self.places, self.count * self.length)  # type: ignore[no-untyped-call]
-        return rows.view(self.count, self.length, -1)
-
-    def gathered(self, rows: torch.Tensor) -> torch.Tensor:
-        """(B, T, d) to (N, d)."""
-        rows = rows.flatten(0, 1)
-        if self.places is None:
-            return rows
-        gathered: torch.Tensor = _Gathered.apply(rows, self.places)  # type: ignore[no-untyped-call]
-        return gathered
-
-
-@dataclass(frozen=True, slots=True)
-class PromptBatch:
-    """Prompts on a device, without their padding.
-
-    Attributes:
-        tokens: int64 (rows of all blocks), block after block.
-        blocks: they hold the prompts in order.
-    """
-
-    tokens: torch.Tensor
-    blocks: tuple[Block, ...]
+from semidbench.generator.packing import Block, PromptBatch, Way, way
+from semidbench.generator.t5_gradients import laid_out, relu_, self_attention, unit_norm
+from semidbench.generator.t5_layers import activated
+from semidbench.machine.products import added_product, product
 
 
 class SummedLoss(nn.Module):
@@ -89,73 +44,104 @@ class SummedLoss(nn.Module):
         Returns:
             float32 (), nats.
         """
-        masks = [None if block.mask is None else padding_mask(block.mask) for block in prompts.blocks]
-        encoded = _encode(self.model, prompts, masks)
-        logits = self.model.lm_head(_decode(self.model, labels, encoded, masks)).float()
+        dropout = self.model.config.dropout_rate if self.model.training else 0.0
+        encoded = _encode(self.model, prompts, dropout)
+        logits = self.model.lm_head(_decode(self.model, labels, encoded, prompts.blocks, dropout)).float()
         return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
-def _encode(
-    model: T5ForConditionalGeneration, prompts: PromptBatch, masks: Sequence[torch.Tensor | None]
-) -> list[torch.Tensor]:
-    """Per block, final hidden states (B, T, d), zero at padding."""
-    stack, dropout, blocks = model.encoder, _dropout(model), prompts.blocks
-    hidden = dropout(stack.embed_tokens(prompts.tokens))
-    longest = max(block.length for block in blocks)
-    position = stack.block[0].layer[0].SelfAttention.compute_bias(longest, longest)  # it depends on differences only
-    cut = [position[:, :, : block.length, : block.length] for block in blocks]
-    biases = [bias if mask is None else bias + mask for bias, mask in zip(cut, masks, strict=True)]
-    for layers in stack.block:
-        hidden = hidden + dropout(_self_attention(layers.layer[0], hidden, blocks, biases, dropout))
-        hidden = hidden + dropout(_feed_forward(layers.layer[1], hidden, dropout))
-    return _laid_out(dropout(_norm(stack.final_layer_norm, hidden)), blocks)
+@dataclass(frozen=True, slots=True)
+class _Sequences:
+    """Where rows stand in attention, and the position bias float32 (1, H, T, T)."""
+
+    blocks: Sequence[Block]
+    ways: tuple[Way, Way]
+    bias: torch.Tensor
+
+    @classmethod
+    def of(cls, prompts: PromptBatch, attention: Any, later: torch.Tensor | None = None) -> _Sequences:
+        heads, longest = int(attention.n_heads), max(block.length for block in prompts.blocks)
+        bias = attention.compute_bias(longest, longest)  # it depends on differences of places only
+        ways = way(prompts, 3, heads), way(prompts, 1, heads)
+        return cls(prompts.blocks, ways, bias if later is None else bias + later)
+
+
+def _encode(model: T5ForConditionalGeneration, prompts: PromptBatch, dropout: float) -> list[torch.Tensor]:
+    """Per block, final hidden states (B, T, d)."""
+    stack = model.encoder
+    embedded = stack.embed_tokens(prompts.distinct)
+    hidden = _dropped(functional.embedding(prompts.tokens, embedded), dropout)
+    sequences = _Sequences.of(prompts, stack.block[0].layer[0].SelfAttention)
+    for number, layers in enumerate(stack.block):
+        layer = layers.layer[0]
+        if number == 0 and not dropout:
+            projected = functional.embedding(prompts.tokens, _projected(layer, embedded))
+        else:
+            projected = _projected(layer, hidden)
+        hidden = _self_attention(layer, hidden, projected, sequences, dropout)
+        hidden = _feed_forward(layers.layer[1], hidden, dropout)
+    places = laid_out(_final(stack, hidden, dropout), way(prompts, 1, 1))
+    parts = torch.split(places, [block.count * block.length for block in prompts.blocks])
+    return [part.view(block.count, block.length, -1) for part, block in zip(parts, prompts.blocks, strict=True)]
 
 
 def _decode(
     model: T5ForConditionalGeneration,
     labels: torch.Tensor,
     encoded: Sequence[torch.Tensor],
-    masks: Sequence[torch.Tensor | None],
+    blocks: Sequence[Block],
+    dropout: float,
 ) -> torch.Tensor:
     """Final hidden states (B * L, d) for the output layer."""
-    stack, dropout, length = model.decoder, _dropout(model), labels.shape[1]
-    hidden = dropout(stack.embed_tokens(model._shift_right(labels).flatten()))
+    stack, (count, length) = model.decoder, labels.shape
+    tokens = model._shift_right(labels).flatten()
+    hidden = _dropped(stack.embed_tokens(tokens), dropout)
     later = torch.full((length, length), -torch.inf, device=labels.device).triu(1)
-    bias = stack.block[0].layer[0].SelfAttention.compute_bias(length, length) + later
-    own = [Block(len(labels), length)]
+    rows = torch.arange(count * length, device=labels.device)
+    own = PromptBatch(tokens, rows, (Block(count, length),), rows, rows)
+    sequences = _Sequences.of(own, stack.block[0].layer[0].SelfAttention, later)
     for layers in stack.block:
-        hidden = hidden + dropout(_self_attention(layers.layer[0], hidden, own, [bias], dropout))
-        hidden = hidden + dropout(_cross_attention(layers.layer[1], hidden, length, encoded, masks, dropout))
-        hidden = hidden + dropout(_feed_forward(layers.layer[2], hidden, dropout))
-    hidden = dropout(_norm(stack.final_layer_norm, hidden))
+        hidden = _self_attention(layers.layer[0], hidden, _projected(layers.layer[0], hidden), sequences, dropout)
+        hidden = _cross_attention(layers.layer[1], hidden, length, encoded, blocks, dropout)
+        hidden = _feed_forward(layers.layer[2], hidden, dropout)
+    hidden = _final(stack, hidden, dropout)
     return hidden * model.config.d_model**-0.5 if model.config.scale_decoder_outputs else hidden
 
 
-def _laid_out(rows: torch.Tensor, blocks: Sequence[Block]) -> list[torch.Tensor]:
-    """Rows (N, d) as (B, T, d) of each block."""
-    parts = torch.split(rows, [block.rows for block in blocks])
-    return [block.spread(part) for block, part in zip(blocks, parts, strict=True)]
+def _dropped(values: torch.Tensor, dropout: float) -> torch.Tensor:
+    return functional.dropout(values, dropout) if dropout else values
 
 
-def _dropout(model: T5ForConditionalGeneration) -> Dropout:
-    rate = model.config.dropout_rate if model.training else 0.0
-    return (lambda values: functional.dropout(values, rate)) if rate else (lambda values: values)
+def _added(hidden: torch.Tensor, rows: torch.Tensor, weight: torch.Tensor, dropout: float) -> torch.Tensor:
+    """A residual: hidden + dropout(rows @ weight.T)."""
+    if not dropout:
+        return added_product(hidden, rows, weight)
+    return hidden + functional.dropout(product(rows, weight), dropout)
+
+
+def _normed_product(layer: Any, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The layer's norm of hidden, times a matrix."""
+    return product(unit_norm(hidden, layer.layer_norm.variance_epsilon), weight * layer.layer_norm.weight)
+
+
+def _final(stack: Any, hidden: torch.Tensor, dropout: float) -> torch.Tensor:
+    norm = stack.final_layer_norm
+    return _dropped(unit_norm(hidden, norm.variance_epsilon) * norm.weight, dropout)
+
+
+def _projected(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Queries, keys and values (N, 3 * H * w)."""
+    attention = layer.SelfAttention
+    return _normed_product(layer, hidden, torch.cat([attention.q.weight, attention.k.weight, attention.v.weight]))
 
 
 def _self_attention(
-    layer: Any, hidden: torch.Tensor, blocks: Sequence[Block], biases: Sequence[torch.Tensor], dropout: Dropout
+    layer: Any, hidden: torch.Tensor, projected: torch.Tensor, sequences: _Sequences, dropout: float
 ) -> torch.Tensor:
-    """Of rows (N, d), in each sequence of the blocks."""
-    attention, normed = layer.SelfAttention, _norm(layer.layer_norm, hidden)
-    weights = torch.cat([attention.q.weight, attention.k.weight, attention.v.weight])
-    mixed = []
-    for block, bias, laid_out in zip(blocks, biases, _laid_out(product(normed, weights), blocks), strict=True):
-        split = laid_out.view(block.count, block.length, 3, attention.n_heads, -1)
-        queries, keys, values = split.permute(2, 0, 3, 1, 4).unbind()
-        shares = dropout((queries @ keys.transpose(2, 3) + bias).softmax(-1))
-        mixed.append(block.gathered((shares.to(values.dtype) @ values).transpose(1, 2).flatten(2)))
-    output: torch.Tensor = attention.o(torch.cat(mixed))
-    return output
+    """Of rows (N, d)."""
+    attention = layer.SelfAttention
+    mixed = self_attention(projected, sequences.bias, sequences.blocks, sequences.ways, int(attention.n_heads), dropout)
+    return _added(hidden, mixed, attention.o.weight, dropout)
 
 
 def _cross_attention(
@@ -163,109 +149,35 @@ def _cross_attention(
     hidden: torch.Tensor,
     length: int,
     encoded: Sequence[torch.Tensor],
-    masks: Sequence[torch.Tensor | None],
-    dropout: Dropout,
+    blocks: Sequence[Block],
+    dropout: float,
 ) -> torch.Tensor:
     """Of rows (B * L, d) over (B, T, d) of each block.
 
     A head's scores q (K e) are computed as (q K) e, and its output (w e) V after the tokens are mixed.
     """
-    attention, normed = layer.EncDecAttention, _norm(layer.layer_norm, hidden)
-    shape = (attention.n_heads, -1, normed.shape[1])
+    attention = layer.EncDecAttention
+    shape = (attention.n_heads, -1, hidden.shape[1])
     into_keys, into_values = attention.k.weight.view(shape), attention.v.weight.view(shape)
-    queries = attention.q(normed).view(-1, length, *into_keys.shape[:2])
+    queries = _normed_product(layer, hidden, attention.q.weight).view(-1, length, *into_keys.shape[:2])
     into_queries = torch.einsum("blhw,hwd->bhld", queries, into_keys)
     mixed = []
-    parts = torch.split(into_queries, [len(tokens) for tokens in encoded])
-    for part, tokens, mask in zip(parts, encoded, masks, strict=True):
+    parts = torch.split(into_queries, [block.count for block in blocks])
+    for part, tokens, block in zip(parts, encoded, blocks, strict=True):
         scores = (part.reshape(len(part), -1, shape[2]) @ tokens.transpose(1, 2)).view(*part.shape[:3], -1)
-        weights = dropout((scores if mask is None else scores + mask).softmax(-1))
+        weights = _dropped((scores if block.mask is None else scores + block.mask).softmax(-1), dropout)
         mixed.append((weights.flatten(1, 2).to(tokens.dtype) @ tokens).view(part.shape))
     values = torch.einsum("bhld,hwd->blhw", torch.cat(mixed), into_values)
-    output: torch.Tensor = attention.o(values.reshape(len(hidden), -1))
-    return output
+    return _added(hidden, values.reshape(len(hidden), -1), attention.o.weight, dropout)
 
 
-def _feed_forward(layer: Any, hidden: torch.Tensor, dropout: Dropout) -> torch.Tensor:
-    dense, normed = layer.DenseReluDense, _norm(layer.layer_norm, hidden)
+def _feed_forward(layer: Any, hidden: torch.Tensor, dropout: float) -> torch.Tensor:
+    dense = layer.DenseReluDense
     if hasattr(dense, "wi_0"):
-        inner = activated(dense.act, dense.wi_0(normed)) * dense.wi_1(normed)
+        into = torch.cat([dense.wi_0.weight, dense.wi_1.weight])
+        gate, wide = _normed_product(layer, hidden, into).chunk(2, dim=-1)
+        inner = activated(dense.act, gate) * wide
     else:
-        wide = dense.wi(normed)
-        inner = _Relu.apply(wide) if isinstance(dense.act, nn.ReLU) else activated(dense.act, wide)  # type: ignore[no-untyped-call]
-    output: torch.Tensor = dense.wo(dropout(inner))
-    return output
-
-
-def _norm(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """On CUDA torch has the norm and its gradient in a kernel each; on a CPU they are chains of operations."""
-    if hidden.device.type != "cpu":
-        return norm(layer, hidden)
-    normed: torch.Tensor = _Norm.apply(hidden, layer.weight, layer.variance_epsilon)  # type: ignore[no-untyped-call]
-    return normed
-
-
-class _Relu(torch.autograd.Function):
-    """In place, and so is its gradient: both are made by the layers around it and read by nobody else."""
-
-    @staticmethod
-    def forward(context: Any, values: torch.Tensor) -> torch.Tensor:
-        context.mark_dirty(values)
-        context.save_for_backward(values.relu_())
-        return values
-
-    @staticmethod
-    @once_differentiable
-    def backward(context: Any, above: torch.Tensor) -> torch.Tensor:
-        (values,) = context.saved_tensors
-        return above.masked_fill_(values == 0, 0)
-
-
-class _Spread(torch.autograd.Function):
-    """Rows to their places among zeros. Places differ, so that nothing is summed up in the gradient."""
-
-    @staticmethod
-    def forward(context: Any, rows: torch.Tensor, places: torch.Tensor, count: int) -> torch.Tensor:
-        context.save_for_backward(places)
-        return rows.new_zeros(count, rows.shape[1]).index_copy_(0, places, rows)
-
-    @staticmethod
-    @once_differentiable
-    def backward(context: Any, above: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return above.index_select(0, *context.saved_tensors), None, None
-
-
-class _Gathered(torch.autograd.Function):
-    """Rows from their places: the way back from `_Spread`."""
-
-    @staticmethod
-    def forward(context: Any, rows: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        context.save_for_backward(places)
-        context.count = len(rows)
-        return rows.index_select(0, places)
-
-    @staticmethod
-    @once_differentiable
-    def backward(context: Any, above: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (places,) = context.saved_tensors
-        return above.new_zeros(context.count, above.shape[1]).index_copy_(0, places, above), None
-
-
-class _Norm(torch.autograd.Function):
-    """hidden / sqrt(mean(hidden^2) + epsilon) * weight over the last axis."""
-
-    @staticmethod
-    def forward(context: Any, hidden: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
-        inverse = inverse_length(hidden, epsilon)
-        context.save_for_backward(hidden, weight, inverse)
-        normed: torch.Tensor = (hidden * inverse).mul_(weight)
-        return normed
-
-    @staticmethod
-    @once_differentiable
-    def backward(context: Any, above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
-        hidden, weight, inverse = context.saved_tensors
-        both = above * hidden
-        pull = (both @ weight).unsqueeze(-1).mul_(inverse.pow(3)).div_(-hidden.shape[-1])
-        of_hidden = (above * weight).mul_(inverse).addcmul_(hidden, pull)
-        return of_hidden, inverse.flatten() @ both.flatten(0, -2), None
+        wide = _normed_product(layer, hidden, dense.wi.weight)
+        inner = relu_(wide) if isinstance(dense.act, nn.ReLU) else activated(dense.act, wide)
+    return _added(hidden, _dropped(inner, dropout), dense.wo.weight, dropout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,17 @@ from transformers import T5ForConditionalGeneration, get_scheduler
 
 from semidbench.api import Ints
 from semidbench.generator.checkpoint import Moving, Position, batch_generator, load_checkpoint, save_checkpoint
-from semidbench.generator.examples import IGNORED, Examples, TokenRows
+from semidbench.generator.examples import IGNORED, Examples
+from semidbench.generator.packing import TrainingBatch, on_device, packed
+from semidbench.generator.recorded import Recorded, recorder
 from semidbench.generator.replicas import Alone, Replicas
-from semidbench.generator.t5_loss import Block, PromptBatch, SummedLoss
+from semidbench.generator.t5_loss import SummedLoss
 
 if TYPE_CHECKING:
     from semidbench.tracks import track
 
 CHECKPOINT_SECONDS = 300.0  # a killed run loses as much at most
 ALONE = Alone()
-_ROWS = 256  # tokens without padding are filled up to a multiple: few shapes, which libraries prepare for once
-_BLOCK = {"cpu": 2**14, "cuda": 2**62}  # what a block of prompts costs by itself, as so many pairs of tokens
-_STEP = 8  # prompts: blocks begin at multiples
 
 
 def random_batches(count: int, batch: int, rng: np.random.Generator) -> list[Ints]:
@@ -78,12 +77,12 @@ def train(
         position = position or _beginning(device, np.random.default_rng(seed))
         if replicas.rank > 0:  # each draws a dropout of its own; a checkpoint holds the first's
             torch.manual_seed(_own_seed(seed, replicas.rank, len(position.losses) * per_epoch + position.step))
-        loss_of = replicas.prepared(SummedLoss(model))
+        gradients = _gradients(moving, replicas.prepared(SummedLoss(model)), replicas)
         written = time.monotonic()
         while len(position.losses) < section.epochs:
             rng = batch_generator(position.epoch_random)
             for rows in random_batches(len(examples), section.batch, rng)[position.step :]:
-                loss = _step(moving, loss_of, _part(examples, rows, replicas, device), section.max_grad_norm)
+                loss = _step(moving, gradients(_share(examples, rows, replicas, device)), section.max_grad_norm)
                 total = position.total + replicas.summed(loss) * (len(rows) / len(examples) / replicas.count)
                 position = replace(position, step=position.step + 1, total=total)
                 if checkpoint and replicas.rank == 0 and time.monotonic() - written >= checkpoint_seconds:
@@ -91,6 +90,7 @@ def train(
                     written = time.monotonic()
                 progress("train", len(position.losses) * per_epoch + position.step, steps)
             position = _beginning(device, rng, [*position.losses, position.total.item()])
+    optimizer.zero_grad(set_to_none=True)
     model.eval()
     return position.losses
 
@@ -104,16 +104,7 @@ def _own_seed(seed: int, rank: int, step: int) -> int:
     return int(np.random.SeedSequence((seed, rank, step)).generate_state(1, np.uint64)[0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A process's rows of a batch: prompts, labels int64 (B, L), and the loss's weight."""
-
-    prompts: PromptBatch
-    labels: torch.Tensor
-    weight: float
-
-
-def _part(examples: Examples, rows: Ints, replicas: Replicas, device: str) -> _Part:
+def _share(examples: Examples, rows: Ints, replicas: Replicas, device: str) -> TrainingBatch:
     """Weighed so that the mean over the processes is the whole batch's mean over its label tokens.
 
     A process without rows, at the end of an epoch, takes one whose labels do not count.
@@ -123,69 +114,41 @@ def _part(examples: Examples, rows: Ints, replicas: Replicas, device: str) -> _P
     own = rows[replicas.rank :: replicas.count]  # in order of length: shares are equally long
     labels = examples.labels[own] if len(own) else np.full_like(examples.labels[rows[:1]], IGNORED)
     prompts = packed(examples.prompts, own if len(own) else rows[:1], device)
-    return _Part(prompts, _on(labels, device), replicas.count / counted)
+    weight = np.array(replicas.count / counted, dtype=np.float32)
+    return TrainingBatch(prompts, on_device(labels, device), on_device(weight, device))
 
 
-def packed(prompts: TokenRows, rows: Ints, device: str) -> PromptBatch:
-    """Prompts on a device, with no padding but what fills their tokens up to a multiple of 256.
+def _gradients(moving: Moving, loss_of: nn.Module, replicas: Replicas) -> Callable[[TrainingBatch], torch.Tensor]:
+    """From a batch to its weighed loss, float32 (), with the gradients left in the parameters."""
 
-    Args:
-        rows: in order of length.
-    """
-    cuts = blocks_of_like_length(prompts.lengths_of(rows), _BLOCK[device])
-    padded = [prompts.padded(rows[cut]) for cut in cuts]
-    real = sum(int(mask.sum()) for _, mask in padded)
-    spare = -real % _ROWS
-    tokens, blocks = [], []
-    for values, mask in padded:
-        flat = mask.ravel().astype(bool)
-        filling = np.flatnonzero(~flat)[:spare]
-        spare -= len(filling)
-        flat[filling] = True
-        tokens.append(values.ravel()[flat])
-        places = None if flat.all() else _on(np.flatnonzero(flat), device)
-        blocks.append(Block(len(mask), mask.shape[1], None if mask.all() else _on(mask, device), places))
-    return PromptBatch(_on(np.concatenate(tokens), device), tuple(blocks))
+    def plain(batch: TrainingBatch) -> torch.Tensor:
+        with torch.autocast(moving.device, dtype=torch.bfloat16, enabled=moving.device == "cuda"):
+            loss: torch.Tensor = loss_of(batch.prompts, batch.labels) * batch.weight
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
+    def anew(batch: TrainingBatch) -> torch.Tensor:
+        moving.optimizer.zero_grad(set_to_none=True)
+        return plain(batch)
 
-def blocks_of_like_length(lengths: Ints, alone: int) -> list[slice]:
-    """Where to cut prompts that attention lays out block by block, at the length of each block's longest.
+    record = recorder(moving.device)
+    if record is None or replicas.count > 1:  # gradients of several processes meet outside a recording
+        return anew
+    for weight in moving.model.parameters():
+        weight.grad = torch.zeros_like(weight)  # where every recording leaves its gradients
 
-    Args:
-        lengths: int64 (prompts,), rising.
-        alone: what a block costs beside its pairs of tokens.
+    def in_place(*tensors: torch.Tensor) -> tuple[torch.Tensor]:
+        moving.optimizer.zero_grad(set_to_none=False)
+        return (plain(TrainingBatch.of(tensors)),)
 
-    Returns:
-        The cuts, at multiples of 8, of least cost.
-    """
-    ends = [0, *range(_STEP, len(lengths), _STEP), len(lengths)]
-    costs, before = [0], [0]  # of the prompts up to each end, and where its last block begins
-    for number in range(1, len(ends)):
-        pairs = int(lengths[ends[number] - 1]) ** 2
-        found = [costs[at] + alone + (ends[number] - ends[at]) * pairs for at in range(number)]
-        costs.append(min(found))
-        before.append(found.index(costs[-1]))
-    blocks, at = [], len(ends) - 1
-    while at:
-        blocks.append(slice(ends[before[at]], ends[at]))
-        at = before[at]
-    return blocks[::-1]
+    recorded = Recorded(in_place, record)
+    return lambda batch: recorded(*batch.tensors())[0]
 
 
-def _on(array: Ints, device: str) -> torch.Tensor:
-    """On CUDA without waiting for the copy: nothing in a step waits for the device."""
-    tensor = torch.from_numpy(array)
-    return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
-
-
-def _step(moving: Moving, loss_of: nn.Module, part: _Part, max_grad_norm: float) -> torch.Tensor:
-    """One step of AdamW; the weighed loss, float32 ()."""
-    with torch.autocast(moving.device, dtype=torch.bfloat16, enabled=moving.device == "cuda"):
-        loss: torch.Tensor = loss_of(part.prompts, part.labels) * part.weight
-    loss.backward()  # type: ignore[no-untyped-call]
+def _step(moving: Moving, loss: torch.Tensor, max_grad_norm: float) -> torch.Tensor:
+    """One step of AdamW along the gradients of a loss, which is returned."""
     parameters = [weight for group in moving.optimizer.param_groups for weight in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     moving.optimizer.step()
     moving.schedule.step()
-    moving.optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
+    return loss

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path
+
+from semidbench.machine.processor import products_library, this_processor
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a stage was computed on."""
+    """What a stage was computed on.
+
+    Attributes:
+        products: the library that multiplies float32 matrices on its CPU; "" in stages of before this was recorded.
+    """
 
     python: str
     platform: str
     cpu: str
+    products: str = ""
 
     def as_key(self) -> dict[str, str]:
         """As JSON values."""
@@ -22,15 +28,5 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that this process runs on."""
-    return Machine(platform.python_version(), platform.platform(), _cpu_name())
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    fields = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
-    known = {"cpu family", "model"} <= fields.keys()
-    family = f" (family {fields['cpu family']}, model {fields['model']})" if known else ""
-    return fields.get("model name", platform.machine()) + family
+    processor = this_processor()
+    return Machine(platform.python_version(), platform.platform(), processor.name, products_library(processor))

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
 from semidbench.api import TASKS, Task
 from semidbench.ids.usage import IdUse
@@ -63,6 +69,7 @@ class MachineStamp(Record):
     python: Version
     platform: str
     cpu: str
+    products: Literal["oneDNN", "torch", ""] = ""  # what multiplied on the CPU; "" in results of before it was recorded
 
 
 class Environment(Record):

@@ -42,7 +42,7 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
-        from semidbench.machine.onednn import use_onednn
+        from semidbench.machine.products import exchange_linear_layers
 
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # one flash of "Loading weights" across the caller's bars
@@ -51,7 +51,7 @@ class SentenceEncoder:
         finally:
             if shown:
                 logging.enable_progress_bar()
-        use_onednn(model)
+        exchange_linear_layers(model)
         return model
 
 

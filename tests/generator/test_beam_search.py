@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from semidbench.errors import UserError
 from semidbench.generator import beam_search as decoder
 from semidbench.generator import t5_tree
-from semidbench.generator.beam_search import decode, search
+from semidbench.generator.beam_search import chooser, decode, search
 from semidbench.generator.examples import TokenRows
 from semidbench.generator.trie import build_trie
 from semidbench.ids.distinct import DistinctIds, distinct_ids
@@ -67,7 +67,7 @@ def test_search_equals_the_plain_search(
     tokens = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
     mask = (tokens > 0).long()
     with torch.inference_mode():
-        ids, scores = search(model, tokens, mask, build_trie(distinct, sizes), offsets, section)
+        ids, scores = search(model, tokens, mask, build_trie(distinct, sizes), offsets, chooser("cpu", section))
         for at, prompt in enumerate(prompts):
             theirs = plain_group_beam_search(model, prompt, list(map(tuple, codes.tolist())), offsets, section)
             used = ids[at] >= 0
@@ -149,7 +149,7 @@ def test_fewer_ids_than_beams_leaves_beams_unused() -> None:
             torch.ones((1, 2), dtype=torch.long),
             build_trie(distinct, (4, 4)),
             (40, 44),
-            section,
+            chooser("cpu", section),
         )
     assert sorted(ids[0].tolist()) == [-1, -1, 0, 1]
     assert torch.isinf(scores[0][2:]).all()
@@ -183,6 +183,24 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
     assert tried == [21, 10, 5, 5, 5, 5, 1]
     np.testing.assert_array_equal(found.ids, expected.ids)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+
+
+def test_a_search_that_is_recorded_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a graphics card, but that a replay is the work itself."""
+    rng = np.random.default_rng(1)
+    rows, distinct, model = prompts_of(rng.integers(1, 9, 21), rng), small_catalogue(rng), tiny_generator(8)
+    expected, recordings = small_decode(model, rows, distinct), []
+
+    def record(work: Callable[[], None]) -> Callable[[], None]:
+        recordings.append(work)
+        return work
+
+    monkeypatch.setattr(decoder, "recorder", lambda device: record)
+    monkeypatch.setitem(decoder._MOST_PROMPTS, "cpu", 8)
+    found = small_decode(model, rows, distinct)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    assert len(recordings) == 2  # 8 prompts at once, and the last 5; all levels have as many codes
 
 
 def test_a_single_prompt_that_does_not_fit_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

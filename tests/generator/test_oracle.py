@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from semidbench.generator import t5_tree
-from semidbench.generator.beam_search import search
+from semidbench.generator.beam_search import chooser, search
 from semidbench.generator.model import add_tokens, is_tied, load_generator, save_generator
 from semidbench.generator.trie import build_trie
 from semidbench.ids.distinct import distinct_ids
@@ -92,7 +92,9 @@ def test_oracle_diverse_beam_search(case: tuple[Path, dict[str, Any]]) -> None:
     )
     tokens, mask = (torch.tensor(expected[key]) for key in ("input_ids", "attention_mask"))
     with torch.inference_mode():
-        ids, scores = search(model, tokens, mask, build_trie(distinct, (size,) * levels), offsets, section)
+        ids, scores = search(
+            model, tokens, mask, build_trie(distinct, (size,) * levels), offsets, chooser("cpu", section)
+        )
     ours = distinct.codes[ids.numpy()] + np.array(offsets)
     for prompt in range(len(tokens)):
         assert_same_ranking(

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import T5Config, T5ForConditionalGeneration
 
-from semidbench.generator import training
+from semidbench.generator import packing
 from semidbench.generator.examples import IGNORED, TokenRows
 from semidbench.generator.model import add_tokens
-from semidbench.generator.t5_loss import Block, PromptBatch, SummedLoss, _norm
-from semidbench.generator.training import packed
-from semidbench.machine.onednn import use_onednn
+from semidbench.generator.packing import Block, Grain, PromptBatch, packed
+from semidbench.generator.t5_loss import SummedLoss
+from semidbench.machine import products
+from semidbench.machine.products import exchange_linear_layers
 
 VOCABULARY = 50
 
@@ -35,7 +36,7 @@ def t5(feed_forward: str, dropout: float, tied: bool) -> T5ForConditionalGenerat
     config._attn_implementation = "eager"
     torch.manual_seed(0)
     model = T5ForConditionalGeneration(config)
-    use_onednn(model)
+    exchange_linear_layers(model)
     if not tied:
         model.lm_head = torch.nn.Linear(24, VOCABULARY - 6, bias=False)
         model.config.scale_decoder_outputs = False
@@ -49,7 +50,9 @@ def t5(feed_forward: str, dropout: float, tied: bool) -> T5ForConditionalGenerat
 
 def prompts_of(tokens: torch.Tensor, mask: torch.Tensor) -> PromptBatch:
     """In one block, with all padding."""
-    return PromptBatch(tokens.flatten(), (Block(*tokens.shape, None if mask.all() else mask),))
+    additive = torch.zeros(mask.shape).masked_fill(mask == 0, -torch.inf)[:, None, None, :]
+    rows = torch.arange(tokens.numel())
+    return PromptBatch(tokens.flatten(), rows, (Block(*tokens.shape, None if mask.all() else additive),), rows, rows)
 
 
 def batch(lengths: list[int], labels: int, ignored: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -67,9 +70,19 @@ def batch(lengths: list[int], labels: int, ignored: bool) -> tuple[torch.Tensor,
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("lengths", [[7, 7, 7, 7], [3, 9, 20, 1]])
 @pytest.mark.parametrize(("labels", "ignored"), [(1, False), (2, False), (4, True)])
+@pytest.mark.parametrize("library", ["torch", "oneDNN"])
 def test_loss_and_every_gradient_are_transformers_own(
-    feed_forward: str, dropout: float, tied: bool, lengths: list[int], labels: int, ignored: bool
+    feed_forward: str,
+    dropout: float,
+    tied: bool,
+    lengths: list[int],
+    labels: int,
+    ignored: bool,
+    library: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(products, "library", lambda: library)
+    monkeypatch.setattr(products, "_FEWEST_ROWS", 0)
     model = t5(feed_forward, dropout, tied)
     tokens, mask, targets = batch(lengths, labels, ignored)
     count = (targets != IGNORED).sum()
@@ -90,19 +103,22 @@ def test_loss_and_every_gradient_are_transformers_own(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(1, 20), st.sampled_from([1, 100, 2**62]))
-def test_prompts_without_padding_give_the_same_loss_and_gradients(
-    lengths: list[int], multiple: int, alone: int
-) -> None:
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=20),
+    st.builds(Grain, st.integers(1, 20), st.integers(1, 8), st.sampled_from([1, 100, 2**62]), st.booleans()),
+)
+def test_prompts_without_padding_give_the_same_loss_and_gradients(lengths: list[int], grain: Grain) -> None:
     model = t5("gated-gelu", 0.0, tied=False)
     tokens, mask, targets = batch(sorted(lengths), 2, ignored=False)
     rows = TokenRows(tokens[mask == 1].numpy().astype(np.int32), np.concatenate([[0], np.cumsum(sorted(lengths))]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_ROWS", multiple)
-        patch.setattr(training, "_STEP", 3)
-        patch.setitem(training._BLOCK, "cpu", alone)
+        patch.setattr(packing, "_STEP", 3)
+        patch.setitem(packing.GRAINS, "cpu", grain)
         without = packed(rows, np.arange(len(lengths)), "cpu")
-    assert sum(lengths) <= len(without.tokens) < sum(lengths) + multiple
+    assert sum(lengths) < len(without.tokens) <= sum(lengths) + grain.rows
+    assert all(block.length % grain.length == 0 for block in without.blocks)
+    distinct = len(without.tokens) if grain.few_shapes else len(set(without.distinct.tolist()))
+    assert len(without.distinct) == distinct
     seen = []
     for prompts in (prompts_of(tokens, mask), without):
         model.zero_grad()
@@ -130,23 +146,3 @@ def test_labels_that_are_all_ignored_give_no_gradient_and_no_nan() -> None:
     loss.backward()
     assert loss.item() == 0
     assert all(torch.count_nonzero(weight.grad) == 0 for weight in model.parameters())
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 6), st.floats(-3, 3), st.integers(0, 1000))
-def test_the_norm_s_gradient_is_autograd_s(width: int, rows: int, scale: float, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    hidden, weight, above = (
-        torch.randn(shape, generator=generator, dtype=torch.float64) * 10**scale
-        for shape in ((2, rows, width), (width,), (2, rows, width))
-    )
-    layer = torch.nn.Module()
-    layer.weight, layer.variance_epsilon = torch.nn.Parameter(weight), 1e-6
-    ours, plain = hidden.clone().requires_grad_(), hidden.clone().requires_grad_()
-    normed = _norm(layer, ours)
-    expected = layer.weight * (plain * torch.rsqrt(plain.pow(2).mean(-1, keepdim=True) + 1e-6))
-    torch.testing.assert_close(normed, expected)
-    torch.testing.assert_close(
-        torch.autograd.grad(normed, (ours, layer.weight), above),
-        torch.autograd.grad(expected, (plain, layer.weight), above),
-    )

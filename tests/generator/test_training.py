@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from transformers import T5Config, T5ForConditionalGeneration
 
 from semidbench.errors import UserError
-from semidbench.generator import training
+from semidbench.generator import packing, training
 from semidbench.generator.examples import Examples, TokenRows
 from semidbench.generator.model import add_tokens, is_tied, load_generator, save_generator
-from semidbench.generator.training import blocks_of_like_length, random_batches, train
+from semidbench.generator.packing import GRAINS, blocks_of_like_length
+from semidbench.generator.training import random_batches, train
 from semidbench.tracks import track
 from tests.tiny import tiny_generator
 
@@ -70,6 +71,30 @@ def test_training_learns_and_repeats_to_the_bit() -> None:
     assert runs[0][0] == runs[1][0]
     assert all(torch.equal(a, b) for a, b in zip(runs[0][1], runs[1][1], strict=True))
     assert runs[0][0][-1] < 0.7 * runs[0][0][0]
+
+
+def test_a_training_that_is_recorded_ends_with_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a graphics card, but that a replay is the work itself: batches of few shapes, gradients in one place."""
+    runs, recordings = [], []
+
+    def record(work: Callable[[], None]) -> Callable[[], None]:
+        recordings.append(work)
+        work()  # a recording runs before its first replay
+        return work
+
+    for recorded in (False, True):
+        if recorded:
+            monkeypatch.setattr(training, "recorder", lambda device: record)
+            monkeypatch.setitem(packing.GRAINS, "cpu", GRAINS["cuda"])
+        model = tiny_generator(8)
+        model.config.dropout_rate = 0.0  # it is drawn by shape
+        losses = train(model, examples(43), SECTION, seed=3, device="cpu", progress=quiet)
+        assert all(weight.grad is None for weight in model.parameters())
+        runs.append((losses, model.state_dict()))
+    np.testing.assert_allclose(runs[1][0], runs[0][0], rtol=1e-4)
+    for name, weight in runs[0][1].items():
+        torch.testing.assert_close(runs[1][1][name], weight, rtol=1e-3, atol=1e-4, msg=name)
+    assert len(recordings) == 2  # of whole batches and of each epoch's last
 
 
 class Killed(Exception):

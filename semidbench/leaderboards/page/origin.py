@@ -55,6 +55,7 @@ def _origin(board: Leaderboard, row: Row, label: str) -> Origin:
         made="; ".join(
             _once(
                 f"{cell.environment.device}, {machine.cpu}, Python {machine.python}"
+                + (f", products by {machine.products}" if machine.products else "")
                 for cell in cells
                 for machine in cell.environment.machines
             )

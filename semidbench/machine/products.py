@@ -1,37 +1,57 @@
-"""Linear layers through oneDNN on a CPU.
+"""Linear layers on a CPU, by the library that multiplies quicker on its processor.
 
-For float32, torch multiplies matrices with MKL. oneDNN, a part of torch, is about twice as fast on the AMD EPYC that
-was measured (docs/reference/performance.md, benchmarks/linear.py), whose AVX-512 MKL leaves idle.
+Which one that is, oneDNN or torch's own, `products_library` says.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from semidbench.machine.processor import Library, products_library, this_processor
+
 _FEWEST_ROWS = 32  # below, what a call to oneDNN costs outweighs what it saves
+_FEW_ROWS, _WIDE = 64, 4096  # a product of so few rows with so many outputs is quicker the other way round
 
 
 class Linear(nn.Linear):
-    """torch's layer with the same parameters; oneDNN multiplies where it can."""
+    """torch's layer with the same parameters, multiplied by the quicker library."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(..., in_features) to (..., out_features)."""
         return product(input, self.weight, self.bias)
 
 
+@cache
+def library() -> Library:
+    """What multiplies float32 matrices on this machine's CPU."""
+    found = products_library(this_processor())
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return found if available else "torch"
+
+
 def product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """torch.nn.functional.linear: rows @ weight.T + bias."""
-    if not _by_onednn(rows, weight):
-        return functional.linear(rows, weight, bias)
-    outcome: torch.Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
-    return outcome
+    if _by_onednn(rows, weight):
+        outcome: torch.Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
+        return outcome
+    if _few_and_wide(rows, weight, bias):
+        return (weight @ rows.T).T
+    return functional.linear(rows, weight, bias)
 
 
-def use_onednn(model: nn.Module) -> None:
+def added_product(hidden: torch.Tensor, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """hidden + rows @ weight.T of (N, out), (N, in) and (out, in); one operation where the library has it."""
+    if hidden.dtype != rows.dtype or _by_onednn(rows, weight):
+        return hidden + product(rows, weight)
+    return torch.addmm(hidden, rows, weight.T)
+
+
+def exchange_linear_layers(model: nn.Module) -> None:
     """Put a `Linear` in the place of each of torch's own, around the same parameters."""
     for module in list(model.modules()):
         for name, child in module.named_children():
@@ -49,10 +69,16 @@ def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> Linear:
 def _by_onednn(rows: torch.Tensor, weight: torch.Tensor) -> bool:
     return (
         rows.device.type == weight.device.type == "cpu"
+        and library() == "oneDNN"
         and rows.dtype == weight.dtype == torch.float32
         and rows.numel() >= _FEWEST_ROWS * rows.shape[-1]
         and not torch.is_autocast_enabled("cpu")
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    )
+
+
+def _few_and_wide(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> bool:
+    return (
+        rows.device.type == "cpu" and rows.ndim == 2 and bias is None and len(rows) <= _FEW_ROWS < _WIDE <= len(weight)
     )
 
 
