@@ -15,7 +15,7 @@ from semidbench.errors import UserError
 from semidbench.generator import packing, training
 from semidbench.generator.examples import Examples, TokenRows
 from semidbench.generator.model import add_tokens, is_tied, load_generator, save_generator
-from semidbench.generator.packing import GRAINS, blocks_of_like_length
+from semidbench.generator.packing import GRAINS, Grain, blocks_of_like_length
 from semidbench.generator.training import random_batches, train
 from semidbench.tracks import track
 from tests.tiny import tiny_generator
@@ -86,8 +86,7 @@ def test_a_training_that_is_recorded_ends_with_the_same_weights(monkeypatch: pyt
         if recorded:
             monkeypatch.setattr(training, "recorder", lambda device: record)
             monkeypatch.setitem(packing.GRAINS, "cpu", GRAINS["cuda"])
-        model = tiny_generator(8)
-        model.config.dropout_rate = 0.0  # it is drawn by shape
+        model = tiny_generator(8, dropout=0.0)  # it is drawn by shape
         losses = train(model, examples(43), SECTION, seed=3, device="cpu", progress=quiet)
         assert all(weight.grad is None for weight in model.parameters())
         runs.append((losses, model.state_dict()))
@@ -197,9 +196,8 @@ def test_another_seed_gives_other_bits() -> None:
 
 
 def test_the_loss_curve_is_that_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_ROWS", 8)  # padding is left out
-    monkeypatch.setattr(training, "_STEP", 2)
-    monkeypatch.setitem(training._BLOCK, "cpu", 1)
+    monkeypatch.setattr(packing, "_STEP", 2)
+    monkeypatch.setitem(packing.GRAINS, "cpu", Grain(8, 1, 1, few_shapes=False))  # padding is left out
     model, plain = tiny_generator(8, dropout=0.0), tiny_generator(8, dropout=0.0).train()
     section, rows, curve = SECTION.model_copy(update={"epochs": 6}), examples(), list[float]()
     losses = train(model, rows, section, seed=3, device="cpu", progress=quiet)
