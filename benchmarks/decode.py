@@ -2,7 +2,8 @@
 
     python -m benchmarks.decode --peer-python .venv-peer/bin/python
 
-Prints a row for each shape and number of first tokens, and exits 1 if any prompt's answers differ.
+Prints a row for each shape and number of first tokens, and exits 1 if any prompt's answers differ. On a graphics card a
+row also has the share of prompts whose whole list is the same there as in float32 on the CPU.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ HEADERS = (
     "semidbench / its own encoder",
     "prompts with equal answers",
 )
+
+
+EQUAL_LISTS = "lists on the card equal to the CPU's in float32"
+COMPARED_LISTS = 96  # prompts
 
 
 class Ours:
@@ -176,6 +181,13 @@ def equal_answers(task: Task, peer: Peer, ours: Ours) -> int:
     return sum(same_answers(*pair) for pair in pairs)
 
 
+def equal_lists(task: Task, ours: Ours) -> tuple[int, int]:
+    """Prompts whose list on the device has the CPU's float32 IDs in the same order, and how many were decoded."""
+    count = min(COMPARED_LISTS, len(task.prompts))
+    on_device, on_cpu = (ours.search(0, count, device)[0] for device in (ours.device, "cpu"))
+    return int((on_device == on_cpu).all(axis=(1, 2)).sum()), count
+
+
 def same_answers(
     ours: list[list[int]], our_scores: list[float], theirs: list[list[int]], their_scores: list[float]
 ) -> bool:
@@ -251,7 +263,8 @@ def main() -> None:
     logging.disable_progress_bar()
     torch.set_num_threads(options.threads)
     section = track.Decoding(beams=60, groups=30, diversity_penalty=0.25)
-    rows, differing = [], 0
+    rows: list[tuple[str, ...]] = []
+    differing = 0
     for name in options.shape:
         best: dict[str, int] = {}
         for distinct in options.distinct:
@@ -274,8 +287,11 @@ def main() -> None:
                     best = best_batches(task, peer, ours, best)
                     found = measure(task, peer, ours, best, options.repetitions)
                     rows.append(row(name, task, best, found, equal))
+                    if options.device == "cuda":
+                        rows[-1] += ("{} of {}".format(*equal_lists(task, ours)),)
                     print(*rows[-1], sep=" | ", file=sys.stderr)  # a run of minutes that is stopped has this much
-    print(tabulate(rows, HEADERS, tablefmt="pipe", disable_numparse=True))
+    headers = HEADERS if options.device == "cpu" else (*HEADERS, EQUAL_LISTS)
+    print(tabulate(rows, headers, tablefmt="pipe", disable_numparse=True))
     print(f"\nMedians of {options.repetitions}. {machine(options.threads, options.device)}.")
     if differing:
         sys.exit(f"{differing} prompts have other answers than Hugging Face's")

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import decode, flops, growth
 from benchmarks.decode_task import make_task
-from benchmarks.measure import best_batch, medians
+from benchmarks.measure import best_batch, medians, vector_instructions
 from benchmarks.peer import Peer, started_peer
 from benchmarks.shapes import SHAPES, catalogue, distinct_first, first_code_logits, peak, random_prompts, random_t5
 from semidbench.generator import t5_layers
@@ -173,10 +173,33 @@ def test_best_batch_goes_on_until_two_sizes_gain_nothing(capsys: pytest.CaptureF
         return prompts * {1: 9.0, 2: 8.0, 4: 8.1, 8: 5.0, 16: 4.99, 32: 6.0, 64: 1.0}[batch]
 
     assert best_batch("a timer", timer, 6, (1, 2, 4, 8, 16, 32, 64)) == 8
-    assert asked == [(6, 1), (6, 1), (6, 2), (8, 4), (8, 8), (16, 16), (32, 32)]  # filled batches, never 64
+    sizes = [(6, 1), (6, 2), (8, 4), (8, 8), (16, 16), (32, 32)]  # filled batches, never 64
+    assert asked == [size for size in sizes for _ in range(2)]
     assert "largest" not in capsys.readouterr().err
     assert best_batch("a timer", timer, 6, (1, 2, 4, 8)) == 8
     assert "a timer: its quickest batch size is the largest" in capsys.readouterr().err
+
+
+def test_best_batch_does_not_count_the_first_call_of_a_size() -> None:
+    """On a graphics card that call takes many times as long; the search ended there at the smallest size."""
+    seen: set[int] = set()
+
+    def timer(prompts: int, batch: int) -> float:
+        preparing = 0.0 if batch in seen else 100.0 * batch
+        seen.add(batch)
+        return preparing + prompts / batch  # twice the batch, half the time
+
+    assert best_batch("a card", timer, 64, (1, 2, 4, 8, 16)) == 16
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [("fpu avx2 fma", "AVX2"), ("fpu avx2 avx512f", "AVX-512"), ("avx2 avx512f amx_tile amx_bf16", "AMX")],
+)
+def test_the_widest_vector_instructions_are_named(flags: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: A processor\nflags\t\t: {flags}\n")
+    assert vector_instructions(tmp_path / "cpuinfo") == name
+    assert vector_instructions(tmp_path / "absent") == torch.backends.cpu.get_cpu_capability()
 
 
 def test_only_our_batch_size_is_sought_again_for_other_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +229,26 @@ def test_same_answers_lets_equal_scores_change_places_only() -> None:
     assert not decode.same_answers(sequences, scores, [[5, 6], [1, 2], [3, 4]], scores)
     assert not decode.same_answers(sequences, scores, [[1, 2], [3, 4], [5, 7]], scores)
     assert not decode.same_answers([[1, 2], [1, 2], [5, 6]], scores, sequences, scores)  # once there, twice here
+
+
+def test_equal_lists_counts_prompts_whose_order_is_the_same_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task(TINY, 12, PAPER, tmp_path, 0, 8, "cpu")
+    ours = decode.Ours(task, "cpu")
+    search = ours.search
+    assert decode.equal_lists(task, ours) == (8, 8)
+
+    def on_a_card(start: int, stop: int, device: str) -> tuple[np.ndarray, np.ndarray]:
+        sequences, scores = search(start, stop, "cpu")
+        if device == "cuda":
+            sequences[2] = sequences[2][::-1]
+            sequences[5, -1, -1] += 1
+        return sequences, scores
+
+    ours.device = "cuda"
+    monkeypatch.setattr(ours, "search", on_a_card)
+    assert decode.equal_lists(task, ours) == (6, 8)
 
 
 def test_decode_says_how_to_make_the_peer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
