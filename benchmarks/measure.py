@@ -55,6 +55,12 @@ def best_batch(name: str, timer: Timer, fewest: int, batches: tuple[int, ...]) -
     return best
 
 
+def machine_name(device: str) -> str:
+    """The heading of a machine's table: the processor, or the card and the processor."""
+    processor_and_cores = f"{processor()}, {os.cpu_count()} cores"
+    return processor_and_cores if device == "cpu" else f"{torch.cuda.get_device_name()} ({processor_and_cores})"
+
+
 def machine(threads: int | None = None, device: str = "cpu") -> str:
     """One line: processor, cores, memory, card, versions; the threads where one number holds for all that was timed."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -15,3 +15,8 @@ LIBRARIES: dict[str, Callable[[], AbstractContextManager[None]]] = {}
 def products_by(library: str | None) -> AbstractContextManager[None]:
     """Force a library of `LIBRARIES`; None leaves the choice to semidbench."""
     return nullcontext() if library is None else LIBRARIES[library]()
+
+
+def forced_name(library: str) -> str:
+    """What semidbench's figure is called with a library forced on it."""
+    return f"semidbench, {library} forced"

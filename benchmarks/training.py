@@ -29,7 +29,7 @@ from tabulate import tabulate
 from benchmarks.measure import machine
 from benchmarks.mix import random_examples, track_examples
 from benchmarks.peer import PEER, Peer, started_peer
-from benchmarks.products import LIBRARIES, products_by
+from benchmarks.products import LIBRARIES, forced_name, products_by
 from benchmarks.shapes import SHAPES, random_t5
 from semidbench.generator.data_parallel.share import save_examples
 from semidbench.generator.examples import IGNORED, Examples
@@ -170,11 +170,6 @@ def speed(
                 }
             )
     return {name: _median([each[name] for each in found]) for name in found[0]}
-
-
-def forced_name(library: str) -> str:
-    """What semidbench's row is called with a library forced on it."""
-    return f"{OURS}, {library} forced"
 
 
 def _median(timings: Sequence[Timing]) -> Timing:

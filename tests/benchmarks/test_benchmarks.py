@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import decode, flops, growth
+from benchmarks import decode, decode_answers, flops, growth
 from benchmarks.decode_task import make_task
 from benchmarks.measure import best_batch, medians, vector_instructions
 from benchmarks.peer import Peer, started_peer
+from benchmarks.products import LIBRARIES
 from benchmarks.shapes import SHAPES, catalogue, distinct_first, first_code_logits, peak, random_prompts, random_t5
 from semidbench.generator import t5_layers
 from semidbench.generator.beam_search import decode as search
@@ -144,6 +146,7 @@ def test_decode_prints_ratios_and_compares_answers(
     wrong: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decode, "BATCHES", {"cpu": {"peer": (1, 2), "semidbench": (2,), "encoder": (2,)}})
+    monkeypatch.setitem(LIBRARIES, "another", nullcontext)
     task = make_task(TINY, 12, PAPER, tmp_path / "task", 0, 8, "cpu")
     ours = decode.Ours(task, "cpu")
     sequences, scores = ours.search(0, TINY.prompts[0], "cpu")
@@ -155,11 +158,13 @@ def test_decode_prints_ratios_and_compares_answers(
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stub}"\n')
     python.chmod(0o755)
     with started_peer(python, "peer_decode.py", task.folder, 1, "cpu") as peer:
-        assert decode.equal_answers(task, peer, ours) == (0 if wrong else TINY.prompts[0])
+        assert decode_answers.equal_answers(task, peer, ours) == (0 if wrong else TINY.prompts[0])
         best = decode.best_batches(task, peer, ours, {})
-        found = decode.measure(task, peer, ours, best, 1)
-    cells = decode.row("tiny", task, best, found, 4)
+        found = decode.measure(task, peer, ours, best, 1, ["another"])
+    assert set(found) - set(best) == {"semidbench, another forced"}
+    cells = decode.row("tiny", decode.Compared(task, best, found, 4, None))
     assert len(cells) == len(decode.HEADERS)
+    assert decode.row("tiny", decode.Compared(task, best, found, 4, (7, 8)))[-1] == "7 of 8"
     assert cells[2] == "250 (1)"  # 1 s for 4 prompts at any size
     assert float(cells[4]) == pytest.approx(250 / (1e3 * found["semidbench"]), rel=0.05)
     assert float(cells[9]) == pytest.approx(found["semidbench"] / found["encoder, semidbench"], rel=0.05)
@@ -225,10 +230,12 @@ def test_the_three_encoders_are_one(tmp_path: Path) -> None:
 
 def test_same_answers_lets_equal_scores_change_places_only() -> None:
     sequences, scores = [[1, 2], [3, 4], [5, 6]], [-1.0, -1.00005, -2.0]
-    assert decode.same_answers(sequences, scores, [[3, 4], [1, 2], [5, 6]], scores)
-    assert not decode.same_answers(sequences, scores, [[5, 6], [1, 2], [3, 4]], scores)
-    assert not decode.same_answers(sequences, scores, [[1, 2], [3, 4], [5, 7]], scores)
-    assert not decode.same_answers([[1, 2], [1, 2], [5, 6]], scores, sequences, scores)  # once there, twice here
+    assert decode_answers.same_answers(sequences, scores, [[3, 4], [1, 2], [5, 6]], scores)
+    assert not decode_answers.same_answers(sequences, scores, [[5, 6], [1, 2], [3, 4]], scores)
+    assert not decode_answers.same_answers(sequences, scores, [[1, 2], [3, 4], [5, 7]], scores)
+    assert not decode_answers.same_answers(
+        [[1, 2], [1, 2], [5, 6]], scores, sequences, scores
+    )  # once there, twice here
 
 
 def test_equal_lists_counts_prompts_whose_order_is_the_same_too(
@@ -237,7 +244,7 @@ def test_equal_lists_counts_prompts_whose_order_is_the_same_too(
     task = make_task(TINY, 12, PAPER, tmp_path, 0, 8, "cpu")
     ours = decode.Ours(task, "cpu")
     search = ours.search
-    assert decode.equal_lists(task, ours) == (8, 8)
+    assert decode_answers.equal_lists(task, ours) == (8, 8)
 
     def on_a_card(start: int, stop: int, device: str) -> tuple[np.ndarray, np.ndarray]:
         sequences, scores = search(start, stop, "cpu")
@@ -248,7 +255,7 @@ def test_equal_lists_counts_prompts_whose_order_is_the_same_too(
 
     ours.device = "cuda"
     monkeypatch.setattr(ours, "search", on_a_card)
-    assert decode.equal_lists(task, ours) == (6, 8)
+    assert decode_answers.equal_lists(task, ours) == (6, 8)
 
 
 def test_decode_says_how_to_make_the_peer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,4 +296,4 @@ def test_answers_equal_hugging_faces(tmp_path: Path) -> None:
     task = make_task(TINY, 12, PAPER, tmp_path, 0, 8, "cpu")
     python = Path(os.environ["SEMIDBENCH_PEER_PYTHON"])
     with started_peer(python, "peer_decode.py", task.folder, 1, "cpu") as peer:
-        assert decode.equal_answers(task, peer, decode.Ours(task, "cpu")) == TINY.prompts[0]
+        assert decode_answers.equal_answers(task, peer, decode.Ours(task, "cpu")) == TINY.prompts[0]
