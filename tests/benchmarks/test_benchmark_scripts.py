@@ -49,7 +49,7 @@ def test_scale_measures_and_keeps(
 
 
 def test_scale_refuses_a_folder_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scale._mark(scale.WORK["rows"].size, results_folder("paper", tmp_path))
+    scale.mark(scale.WORK["rows"].size, results_folder("paper", tmp_path))
     with pytest.raises(SystemExit, match="says another size"):
         run_scale(monkeypatch, tmp_path)
 
