@@ -2,7 +2,8 @@
 
     python -m benchmarks.decode --peer-python .venv-peer/bin/python
 
-Prints a row for each shape and number of first tokens, and exits 1 if any prompt's answers differ.
+Prints a row for each shape and number of first tokens, and exits 1 if any prompt's answers differ. On a graphics card a
+row also has the share of prompts whose whole list is the same there as in float32 on the CPU.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,11 @@ from tabulate import tabulate
 from transformers import T5EncoderModel, T5ForConditionalGeneration
 from transformers.utils import logging
 
+from benchmarks.decode_answers import equal_answers, equal_lists
 from benchmarks.decode_task import Task, make_task
 from benchmarks.measure import Timer, best_batch, machine, medians, whole_batches
 from benchmarks.peer import PEER, Peer, started_peer
+from benchmarks.products import LIBRARIES, forced_name, products_by
 from benchmarks.shapes import SHAPES, Shape
 from semidbench.generator import t5_layers
 from semidbench.generator.beam_search import decode
@@ -35,7 +39,6 @@ from semidbench.generator.trie import build_trie
 from semidbench.ids.distinct import distinct_ids
 from semidbench.tracks import track
 
-TOLERANCE = 1e-4
 BATCHES = {  # semidbench cuts what it is handed by memory, and at 256 prompts on a CPU
     "cpu": {
         "peer": (1, 2, 4, 8, 16, 32, 64),
@@ -48,7 +51,8 @@ BATCHES = {  # semidbench cuts what it is handed by memory, and at 256 prompts o
         "encoder": (4, 16, 64, 256, 1_024, 4_096),
     },
 }
-OURS = "semidbench"  # a timer's name
+OURS = "semidbench"  # a timer's name, as are the next two
+THEIRS, OUR_ENCODER = "HF generate", "encoder, semidbench"
 HEADERS = (
     "shape",
     "first tokens, most (mean)",
@@ -62,6 +66,9 @@ HEADERS = (
     "semidbench / its own encoder",
     "prompts with equal answers",
 )
+
+
+EQUAL_LISTS = "lists on the card equal to the CPU's in float32"
 
 
 class Ours:
@@ -140,13 +147,23 @@ def best_batches(task: Task, peer: Peer, ours: Ours, known: dict[str, int]) -> d
     }
 
 
-def measure(task: Task, peer: Peer, ours: Ours, best: dict[str, int], repetitions: int) -> dict[str, float]:
-    """For each timer its median seconds a prompt at a batch size."""
+def measure(
+    task: Task, peer: Peer, ours: Ours, best: dict[str, int], repetitions: int, libraries: Sequence[str] = ()
+) -> dict[str, float]:
+    """For each timer its median seconds a prompt at a batch size, and semidbench's for each library forced on it."""
     counts, chosen = {}, {}
     for name, (timer, fewest, _) in _timers(task, peer, ours).items():
         counts[name] = whole_batches(fewest, best[name])
         chosen[name] = partial(timer, counts[name], best[name])
+    for library in libraries:
+        counts[forced_name(library)] = counts[OURS]
+        chosen[forced_name(library)] = partial(_decode_by, library, ours, counts[OURS], best[OURS])
     return {name: seconds / counts[name] for name, seconds in medians(chosen, repetitions).items()}
+
+
+def _decode_by(library: str, ours: Ours, prompts: int, batch: int) -> float:
+    with products_by(library):
+        return ours.decode(prompts, batch)
 
 
 def _timers(task: Task, peer: Peer, ours: Ours) -> dict[str, tuple[Timer, int, tuple[int, ...]]]:
@@ -154,11 +171,11 @@ def _timers(task: Task, peer: Peer, ours: Ours) -> dict[str, tuple[Timer, int, t
     few, many = task.shape.prompts
     sizes = BATCHES[ours.device]
     return {
-        "HF generate": (partial(peer_seconds, peer, "decode"), few, sizes["peer"]),
+        THEIRS: (partial(peer_seconds, peer, "decode"), few, sizes["peer"]),
         OURS: (ours.decode, many, sizes["semidbench"]),
         "encoder, transformers 4": (partial(peer_seconds, peer, "encode"), many, sizes["encoder"]),
         "encoder, transformers 5": (ours.encode_by_transformers, many, sizes["encoder"]),
-        "encoder, semidbench": (ours.encode, many, sizes["encoder"]),
+        OUR_ENCODER: (ours.encode, many, sizes["encoder"]),
     }
 
 
@@ -167,47 +184,76 @@ def peer_seconds(peer: Peer, what: str, prompts: int, batch: int) -> float:
     return float(peer.ask(what=what, prompts=prompts, batch=batch)["seconds"])
 
 
-def equal_answers(task: Task, peer: Peer, ours: Ours) -> int:
-    """Of the peer's prompts, how many have the same sequences and scores here: float32 on the CPU."""
-    count = task.shape.prompts[0]
-    theirs = peer.ask(what="answers", prompts=count, batch=4)
-    sequences, scores = ours.search(0, count, "cpu")
-    pairs = zip(sequences.tolist(), scores.tolist(), theirs["sequences"], theirs["scores"], strict=True)
-    return sum(same_answers(*pair) for pair in pairs)
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A shape and number of first tokens, measured.
+
+    Attributes:
+        best: the batch size of each timer.
+        found: seconds a prompt of each timer.
+        equal: how many of the peer's prompts have the same answers.
+        lists: on a card, how many lists are the CPU's in float32, and of how many prompts; on a CPU None.
+    """
+
+    task: Task
+    best: dict[str, int]
+    found: dict[str, float]
+    equal: int
+    lists: tuple[int, int] | None
+
+    @property
+    def faster_encoder(self) -> str:
+        """transformers' encoder, of the faster of its two versions."""
+        return min(("encoder, transformers 4", "encoder, transformers 5"), key=lambda timer: self.found[timer])
 
 
-def same_answers(
-    ours: list[list[int]], our_scores: list[float], theirs: list[list[int]], their_scores: list[float]
-) -> bool:
-    """Scores equal to 1e-4 in order, and the same sequences, where those of equal score may change places."""
-    if not np.allclose(our_scores, their_scores, atol=TOLERANCE, rtol=0):
-        return False
-    left = list(zip(map(tuple, theirs), their_scores, strict=True))
-    for sequence, score in zip(map(tuple, ours), our_scores, strict=True):
-        match = next((pair for pair in left if pair[0] == sequence and abs(pair[1] - score) < TOLERANCE), None)
-        if match is None:
-            return False
-        left.remove(match)
-    return True
+def compare(
+    name: str,
+    distinct: int,
+    known: dict[str, int],
+    *,
+    python: Path,
+    threads: int,
+    device: str,
+    repetitions: int,
+    seed: int = 0,
+) -> Compared:
+    """Make the task and the two sides, compare their answers, find the batch sizes and time all.
+
+    Args:
+        distinct: most first tokens that a prompt's beams hold.
+        known: batch sizes, as for `best_batches`.
+    """
+    section = track.Decoding(beams=60, groups=30, diversity_penalty=0.25)
+    count = most_prompts(SHAPES[name], device)
+    with tempfile.TemporaryDirectory() as folder:
+        task = make_task(SHAPES[name], distinct, section, Path(folder), seed, count, device)
+        with started_peer(python, "peer_decode.py", task.folder, threads, device) as peer:
+            ours = Ours(task, device)
+            equal = equal_answers(task, peer, ours)
+            best = best_batches(task, peer, ours, known)
+            found = measure(task, peer, ours, best, repetitions, list(LIBRARIES) if device == "cpu" else ())
+            return Compared(task, best, found, equal, equal_lists(task, ours) if device == "cuda" else None)
 
 
-def row(name: str, task: Task, best: dict[str, int], found: dict[str, float], equal: int) -> tuple[str, ...]:
-    """The table's row; transformers' encoder is the faster of its two versions'."""
-    theirs, ours, own = found["HF generate"], found[OURS], found["encoder, semidbench"]
-    faster = min(("encoder, transformers 4", "encoder, transformers 5"), key=lambda timer: found[timer])
-    timed = {timer: f"{_ms(seconds)} ({best[timer]})" for timer, seconds in found.items()}
+def row(name: str, compared: Compared) -> tuple[str, ...]:
+    """The table's row."""
+    task, best, found, faster = compared.task, compared.best, compared.found, compared.faster_encoder
+    theirs, ours, own = found[THEIRS], found[OURS], found[OUR_ENCODER]
+    timed = {timer: f"{_ms(found[timer])} ({best[timer]})" for timer in (THEIRS, OURS, faster, OUR_ENCODER)}
     return (
         name,
         f"{task.held.max()} ({task.held.mean():.1f})",
-        timed["HF generate"],
+        timed[THEIRS],
         timed[OURS],
         f"{theirs / ours:.1f}",
         timed[faster],
         f"{ours / found[faster]:.2f}",
         f"{theirs / found[faster]:.1f}",
-        timed["encoder, semidbench"],
+        timed[OUR_ENCODER],
         f"{ours / own:.2f}",
-        f"{equal} of {task.shape.prompts[0]}",
+        f"{compared.equal} of {task.shape.prompts[0]}",
+        *([f"{compared.lists[0]} of {compared.lists[1]}"] if compared.lists else []),
     )
 
 
@@ -250,32 +296,27 @@ def main() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(options.threads)
-    section = track.Decoding(beams=60, groups=30, diversity_penalty=0.25)
-    rows, differing = [], 0
+    rows: list[tuple[str, ...]] = []
+    differing = 0
     for name in options.shape:
         best: dict[str, int] = {}
         for distinct in options.distinct:
-            with tempfile.TemporaryDirectory() as folder:
-                task = make_task(
-                    SHAPES[name],
-                    distinct,
-                    section,
-                    Path(folder),
-                    options.seed,
-                    most_prompts(SHAPES[name], options.device),
-                    options.device,
-                )
-                with started_peer(
-                    options.peer_python, "peer_decode.py", task.folder, options.threads, options.device
-                ) as peer:
-                    ours = Ours(task, options.device)
-                    equal = equal_answers(task, peer, ours)
-                    differing += task.shape.prompts[0] - equal
-                    best = best_batches(task, peer, ours, best)
-                    found = measure(task, peer, ours, best, options.repetitions)
-                    rows.append(row(name, task, best, found, equal))
-                    print(*rows[-1], sep=" | ", file=sys.stderr)  # a run of minutes that is stopped has this much
-    print(tabulate(rows, HEADERS, tablefmt="pipe", disable_numparse=True))
+            compared = compare(
+                name,
+                distinct,
+                best,
+                python=options.peer_python,
+                threads=options.threads,
+                device=options.device,
+                repetitions=options.repetitions,
+                seed=options.seed,
+            )
+            best = compared.best
+            differing += SHAPES[name].prompts[0] - compared.equal
+            rows.append(row(name, compared))
+            print(*rows[-1], sep=" | ", file=sys.stderr)  # a run of minutes that is stopped has this much
+    headers = HEADERS if options.device == "cpu" else (*HEADERS, EQUAL_LISTS)
+    print(tabulate(rows, headers, tablefmt="pipe", disable_numparse=True))
     print(f"\nMedians of {options.repetitions}. {machine(options.threads, options.device)}.")
     if differing:
         sys.exit(f"{differing} prompts have other answers than Hugging Face's")

@@ -96,7 +96,7 @@ def index_shape(items: int) -> Shape:
 
 
 def index(items: int, repetitions: int, threads: int) -> dict[str, Any]:
-    """One catalogue, in a process of its own: building, its peak memory, masks, decoding.
+    """One catalogue, for a process of its own: building, its peak memory, masks, decoding.
 
     Returns:
         `ids`; `build` in seconds; `memory` in MiB, the whole process with Python, torch and the codes; `steps`, for
@@ -118,6 +118,12 @@ def index(items: int, repetitions: int, threads: int) -> dict[str, Any]:
         "full_node": step_seconds(build_trie(full, shape.sizes), full, repetitions)[-1],
         "decode": _warm_medians({"decode": timer}, repetitions)["decode"],
     }
+
+
+def index_apart(items: int, repetitions: int, threads: int) -> dict[str, Any]:
+    """`index` in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(index, items, repetitions, threads).result()
 
 
 def with_full_node(codes: Ints) -> Ints:
@@ -161,8 +167,7 @@ def _print_decoding(name: str, seconds: dict[int, float], prompts: Callable[[int
 def _print_catalogue(items: list[int], repetitions: int, threads: int) -> None:
     rows = []
     for count in items:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-            found = process.submit(index, count, repetitions, threads).result()
+        found = index_apart(count, repetitions, threads)
         rows.append(
             (
                 f"{count:,}",

@@ -14,7 +14,10 @@ import numpy as np
 import torch
 import transformers
 
+from semidbench.machine.identity import this_machine
+
 Timer = Callable[[int, int], float]  # prompts and batch size to seconds
+_VECTORS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}  # Linux's flags, the widest first
 GAIN = 0.99  # of a prompt's time: a batch size that takes more than that of the best so far gains nothing
 
 
@@ -30,15 +33,16 @@ def whole_batches(fewest: int, batch: int) -> int:
 
 
 def best_batch(name: str, timer: Timer, fewest: int, batches: tuple[int, ...]) -> int:
-    """The quickest size: larger and larger ones, each timed once after one to warm up, until two in a row gain nothing.
+    """The quickest size: larger and larger ones, until two in a row gain nothing.
 
-    Says so on stderr where the quickest is the largest of all.
+    Each is timed once after one call that is not timed: libraries prepare for a shape when they first see it, on a
+    graphics card for many times as long as the work takes. Says so on stderr where the quickest is the largest of all.
     """
     took: dict[int, float] = {}
-    timer(whole_batches(fewest, batches[0]), batches[0])
     best = batches[0]
     for batch in batches:
         prompts = whole_batches(fewest, batch)
+        timer(prompts, batch)
         took[batch] = timer(prompts, batch) / prompts
         if took[batch] < GAIN * took[best]:
             best = batch
@@ -51,10 +55,16 @@ def best_batch(name: str, timer: Timer, fewest: int, batches: tuple[int, ...]) -
     return best
 
 
+def machine_name(device: str) -> str:
+    """The heading of a machine's table: the processor, or the card and the processor."""
+    processor_and_cores = f"{processor()}, {os.cpu_count()} cores"
+    return processor_and_cores if device == "cpu" else f"{torch.cuda.get_device_name()} ({processor_and_cores})"
+
+
 def machine(threads: int | None = None, device: str = "cpu") -> str:
-    """One line: processor, cores, memory, versions; the threads where one number holds for all that was timed."""
+    """One line: processor, cores, memory, card, versions; the threads where one number holds for all that was timed."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    parts = [f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB"]
+    parts = [f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB"]
     if threads is not None:
         parts.append(f"{threads} {'thread' if threads == 1 else 'threads'} in use")
     if device == "cuda":
@@ -63,10 +73,20 @@ def machine(threads: int | None = None, device: str = "cpu") -> str:
     return "; ".join([*parts, f"{versions}, NumPy {np.__version__}"])
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name, family and model as results say them, and its widest vector instructions: names alone repeat.
+
+    Cloud machines call processors of several generations "AMD EPYC" or "Intel Xeon Processor".
+    """
+    return f"{this_machine().cpu}, {vector_instructions()}"
+
+
+def vector_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The widest set that matrix products can use: AMX, AVX-512, AVX2; else what torch says."""
     try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        lines = cpuinfo.read_text("utf-8").splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+        return torch.backends.cpu.get_cpu_capability()
+    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    found = next((name for flag, name in _VECTORS.items() if flag in flags), None)
+    return found or torch.backends.cpu.get_cpu_capability()

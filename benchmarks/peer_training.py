@@ -2,12 +2,13 @@
 
 Runs in the environment of peer-requirements.txt, so it imports nothing of semidbench:
 
-    python peer_training.py TASK_FOLDER THREADS
+    python peer_training.py TASK_FOLDER THREADS DEVICE
 
 The folder holds a model, the prompts as `flat.npy` and `offsets.npy` (row i is flat[offsets[i]:offsets[i + 1]]),
 `labels.npy` and `training.json`, the track's section. A request is {"warm": w, "steps": n, "seed": s, "by_length": b},
-answered with {"seconds": of the n steps after the first w, "real": tokens, "padded": tokens with padding}. With n = 0
-the training runs whole and its weights are saved under "save"; {"seconds": s}.
+answered with {"seconds": of the n steps after the first w, "real": tokens, "padded": tokens with padding, "peak_gib":
+of the card's memory, 0 on a CPU}. With n = 0 the training runs whole and its weights are saved under "save". DEVICE is
+cpu or cuda; on cuda it trains with bf16=True, and the clock is read when the card has done its work.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from transformers.utils import logging
 VERSION = "4.53.3"
 
 
-def main(folder: Path, threads: int) -> None:
+def main(folder: Path, threads: int, device: str) -> None:
     """Load, say so, and answer until the input ends."""
     if transformers.__version__ != VERSION:
         sys.exit(f"the peer is transformers {VERSION}, this environment has {transformers.__version__}")
@@ -50,7 +51,7 @@ def main(folder: Path, threads: int) -> None:
     section = json.loads((folder / "training.json").read_text("utf-8"))
     say({"transformers": transformers.__version__, "torch": torch.__version__})
     for line in sys.stdin:
-        say(answer(json.loads(line), folder, rows, section))
+        say(answer(json.loads(line), folder, rows, section, device))
 
 
 def say(message: dict[str, Any]) -> None:
@@ -78,20 +79,26 @@ class Rows(torch.utils.data.Dataset[dict[str, list[int]]]):
 
 @dataclass
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """Seconds between two steps."""
+    """Seconds between two steps, once the device has done all that it was given."""
 
     begin: int
     end: int
+    device: str
     began: float = 0.0
     seconds: float = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == self.begin:
-            self.began = time.perf_counter()
+            self.began = self.now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == self.end:
-            self.seconds = time.perf_counter() - self.began
+            self.seconds = self.now() - self.began
+
+    def now(self) -> float:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
 
 
 class Decaying(Seq2SeqTrainer):  # type: ignore[misc]
@@ -113,13 +120,16 @@ class Counted(DataCollatorForSeq2Seq):  # type: ignore[misc]
         return batch
 
 
-def answer(request: dict[str, Any], folder: Path, rows: Rows, section: dict[str, Any]) -> dict[str, Any]:
+def answer(request: dict[str, Any], folder: Path, rows: Rows, section: dict[str, Any], device: str) -> dict[str, Any]:
     """One training."""
     set_seed(request["seed"])
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     model = T5ForConditionalGeneration.from_pretrained(folder)
     steps = request["warm"] + request["steps"]
     whole = section["epochs"] * -(-len(rows) // section["batch"])
-    clock = Clock(request["warm"], steps if request["steps"] else whole)
+    clock = Clock(request["warm"], steps if request["steps"] else whole, device)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel({"<pad>": 0}, unk_token="<pad>")), pad_token="<pad>"
     )
@@ -141,7 +151,8 @@ def answer(request: dict[str, Any], folder: Path, rows: Rows, section: dict[str,
                 optim="adamw_torch_fused",
                 group_by_length=request["by_length"],
                 dataloader_num_workers=0,  # the cores are busy with the arithmetic
-                use_cpu=True,
+                use_cpu=device == "cpu",
+                bf16=device == "cuda",
                 seed=request["seed"],
                 report_to="none",
                 logging_strategy="no",
@@ -156,8 +167,9 @@ def answer(request: dict[str, Any], folder: Path, rows: Rows, section: dict[str,
         trainer.train()
     if "save" in request:
         model.save_pretrained(request["save"])
-    return {"seconds": clock.seconds, "real": collator.real, "padded": collator.padded}
+    peak = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+    return {"seconds": clock.seconds, "real": collator.real, "padded": collator.padded, "peak_gib": peak}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

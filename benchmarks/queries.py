@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.measure import machine
 from semidbench.api import Floats, Ints, Task
@@ -54,12 +55,12 @@ def _timed(step: Callable[[], object]) -> float:
 def _steps(queries: int, items: int, beams: int) -> Any:
     """Names and steps; what a step is given is made before it is named."""
     track, rng = load_track("paper"), np.random.default_rng(0)
-    texts = _texts(queries, rng)
+    texts = made_texts(made_words(rng), queries, 12, rng)
     tokenizer = trained_text_tokens(texts[:20_000], 8_000).tokenizer
     yield "tokenise the queries", lambda: search_prompts(texts, tokenizer, track.prompts)
     item_to_id = np.concatenate([np.arange(items * 3 // 4), rng.integers(0, items * 3 // 4, items - items * 3 // 4)])
     targets = rng.integers(0, items, queries)
-    ids, scores = _beams(queries, beams, item_to_id, rng)
+    ids, scores = made_beams(queries, beams, item_to_id, rng)
     ids[:, beams // 3] = np.where(rng.random(queries) < 0.2, item_to_id[targets], ids[:, beams // 3])
     yield "place the targets in the beams", lambda: place_beams(ids, scores, item_to_id, targets)
     yield "hash the rankings", lambda: rankings_sha256({"search": ids})
@@ -76,14 +77,18 @@ def _steps(queries: int, items: int, beams: int) -> Any:
     yield f"best {beams} items {named}", lambda: best_items(dense, beams)
 
 
-def _texts(count: int, rng: np.random.Generator) -> list[str]:
-    """Queries of 12 made-up words, common ones more often."""
+def made_words(rng: np.random.Generator) -> NDArray[np.str_]:
+    """20,000 made-up words of 3 to 8 letters."""
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    words = np.array(["".join(rng.choice(letters, length)) for length in rng.integers(3, 9, 20_000)])
-    return [" ".join(row) for row in words[np.minimum(rng.zipf(1.2, (count, 12)) - 1, len(words) - 1)]]
+    return np.array(["".join(rng.choice(letters, length)) for length in rng.integers(3, 9, 20_000)])
 
 
-def _beams(queries: int, beams: int, item_to_id: Ints, rng: np.random.Generator) -> tuple[Any, Floats]:
+def made_texts(words: NDArray[np.str_], count: int, length: int, rng: np.random.Generator) -> list[str]:
+    """Texts of so many words each, the first ones of the list more often."""
+    return [" ".join(row) for row in words[np.minimum(rng.zipf(1.2, (count, length)) - 1, len(words) - 1)]]
+
+
+def made_beams(queries: int, beams: int, item_to_id: Ints, rng: np.random.Generator) -> tuple[Any, Floats]:
     """Lists in which every ID stands twice, and falling scores."""
     half = rng.integers(0, int(item_to_id.max()) + 1, (queries, beams // 2), dtype=np.int32)
     scores = -np.sort(rng.random((queries, beams), dtype=np.float32), axis=1)

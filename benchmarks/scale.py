@@ -108,8 +108,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         out = keep or Path(temporary)
         began = time.monotonic()
-        _mark(size, results_folder(track, out))
-        made = _make(track, size, out)
+        mark(size, results_folder(track, out))
+        made = make_results(track, size, out)
         if made:
             print(f"made {made} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
         mib = sum(path.stat().st_size for path in results_folder(track, out).iterdir()) / 2**20
@@ -117,7 +117,7 @@ def main() -> None:
         print("| command | seconds | CPU seconds | peak GiB |\n| --- | ---: | ---: | ---: |")
         for name, words in work.commands.items():
             arguments = [str(out) if word == "OUT" else word for word in words]
-            runs = [_measured(arguments) for _ in range(repetitions)]
+            runs = [measured(arguments) for _ in range(repetitions)]
             seconds, cpu, gib = (median(column) for column in zip(*runs, strict=True))
             print(f"| {name} | {seconds:.1f} | {cpu:.1f} | {gib:.2f} |")
         from benchmarks.measure import machine  # torch's memory would count as a child's, which begins as a copy
@@ -125,7 +125,7 @@ def main() -> None:
         print(f"\nMedians of {repetitions}. {machine()}.")
 
 
-def _mark(size: Size, folder: Path) -> None:
+def mark(size: Size, folder: Path) -> None:
     """Leave a file that says what the folder's results are made up from.
 
     Raises:
@@ -140,7 +140,7 @@ def _mark(size: Size, folder: Path) -> None:
         raise SystemExit(f"{marker} {found}. Take another folder with --keep, or delete {folder}")
 
 
-def _make(track: str, size: Size, out: Path) -> int:
+def make_results(track: str, size: Size, out: Path) -> int:
     """Write the cells that are not there; how many."""
     folder = results_folder(track, out)
     wanted = size.schemes * size.seeds - len(list(folder.glob("*.json")))
@@ -220,7 +220,7 @@ def _dataset(size: Size) -> DatasetStamp:
     )
 
 
-def _measured(arguments: list[str]) -> tuple[float, float, float]:
+def measured(arguments: list[str]) -> tuple[float, float, float]:
     """Seconds, CPU seconds of all threads and peak GiB of a semidbench command in a process of its own."""
     began = time.monotonic()
     child = subprocess.Popen([sys.executable, "-c", _COMMAND, *arguments], stdout=subprocess.DEVNULL)

@@ -33,16 +33,19 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
+def found(repetitions: int) -> dict[str, float]:
+    """Median seconds of each command."""
+    timers: dict[str, Callable[[], float]] = {name: partial(seconds, command) for name, command in COMMANDS.items()}
+    return medians(timers, repetitions)
+
+
 def main() -> None:
     """Print a row for each command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=10, help="after one to warm the disk; default: %(default)s")
     repetitions: int = parser.parse_args().repetitions
-    timers: dict[str, Callable[[], float]] = {name: partial(seconds, command) for name, command in COMMANDS.items()}
-    for timer in timers.values():
-        timer()
-    found = medians(timers, repetitions)
-    rows = [(f"`{name}`", f"{took:.3f}") for name, took in found.items()]
+    found(1)
+    rows = [(f"`{name}`", f"{took:.3f}") for name, took in found(repetitions).items()]
     print(tabulate(rows, ("command", "seconds"), tablefmt="pipe", disable_numparse=True))
     print(f"\nMedians of {repetitions}. {machine()}.")
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import cells, queries, scale, training
+from benchmarks import cells, products, queries, scale, training
 from benchmarks.mix import random_examples
 from benchmarks.shapes import SHAPES, random_t5
 from semidbench.leaderboards.board import results_folder
@@ -48,7 +49,7 @@ def test_scale_measures_and_keeps(
 
 
 def test_scale_refuses_a_folder_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scale._mark(scale.WORK["rows"].size, results_folder("paper", tmp_path))
+    scale.mark(scale.WORK["rows"].size, results_folder("paper", tmp_path))
     with pytest.raises(SystemExit, match="says another size"):
         run_scale(monkeypatch, tmp_path)
 
@@ -93,7 +94,7 @@ import json, sys
 print(json.dumps({}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)
-    print(json.dumps({"seconds": 1.0 + request["by_length"], "real": 3, "padded": 4}), flush=True)
+    print(json.dumps({"seconds": 1.0 + request["by_length"], "real": 3, "padded": 4, "peak_gib": 0}), flush=True)
 """
 
 
@@ -115,22 +116,77 @@ def small_task(folder: Path) -> training.Task:
 
 
 def test_speed_prints_ratios_of_medians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = iter([9.0, 2.0, 3.0])
-    monkeypatch.setattr(training, "our_steps", lambda *_, **__: training.Timing(next(ours)))
-    options: Any = SimpleNamespace(repetitions=3, warm=1, steps=2)
-    rows = training.speed(small_task(tmp_path / "task"), peer_python(tmp_path), 1, options)
+    ours = {None: iter([9.0, 2.0, 3.0]), "one": iter([8.0, 6.0, 5.0])}
+    monkeypatch.setattr(
+        training,
+        "our_steps",
+        lambda *given: training.Timing(next(ours["one" if given[-1] == "one" else None]), peak_gib=2.5),
+    )
+    python, rounds = peer_python(tmp_path), training.Rounds(repetitions=3, warm=1, steps=2)
+    found = training.speed(small_task(tmp_path / "task"), python, 1, "cpu", rounds, ["one"])
+    rows = training.speed_rows(found, 4, 1, "cpu")
     assert [row[2:] for row in rows] == [  # 8 examples in 1 s and in 2
         ("8", "500.0", "25.0%", "0.38"),
         ("4", "1000.0", "25.0%", "0.75"),
         ("3", "1333.3", "packed", "1.00"),
+        ("6", "666.7", "packed", "0.50"),
     ]
+    assert rows[3][1] == "semidbench, one forced"
+    assert [row[-1] for row in training.speed_rows(found, 4, 1, "cuda")] == ["0.0", "0.0", "2.5", "2.5"]
 
 
 def test_our_steps_are_timed_behind_the_warm_ones(tmp_path: Path) -> None:
     task = small_task(tmp_path / "task")
-    assert training.our_steps(task, warm=1, steps=3, seed=0).rate > 0
+    assert training.our_steps(task, "cpu", warm=1, steps=3, seed=0).rate > 0
     with pytest.raises(ValueError, match="more than a training has"):
-        training.our_steps(task, warm=9, steps=3, seed=0)
+        training.our_steps(task, "cpu", warm=9, steps=3, seed=0)
+
+
+def test_steps_run_inside_the_library_that_is_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[bool] = [False]
+    trained: list[bool] = []
+
+    @contextmanager
+    def library() -> Iterator[None]:
+        inside[0] = True
+        yield
+        inside[0] = False
+
+    def train(*_: Any, progress: Any, **__: Any) -> None:
+        trained.append(inside[0])
+        for done in (1, 2):
+            progress("train", done, 2)
+
+    monkeypatch.setitem(products.LIBRARIES, "another", library)
+    monkeypatch.setattr(training, "train", train)
+    task = small_task(tmp_path / "task")
+    for name in (None, "another"):
+        training.our_steps(task, "cpu", warm=1, steps=1, seed=0, library=name)
+    assert trained == [False, True]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_clock_waits_for_the_card(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(True))
+    assert training._now(device) > 0
+    assert waited == [True] * (device == "cuda")
+
+
+def test_training_at_flan_t5_bases_shape_takes_batch_and_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(SHAPES, "flan-t5-base", SHAPES["tiny"])
+    options = ["--what", "base", "--batch", "3", "--length", "7", "--threads", "1", "--device", "cpu"]
+    quick = ["--repetitions", "1", "--warm", "1", "--steps", "1", "--peer-python", str(peer_python(tmp_path))]
+    monkeypatch.setattr(sys, "argv", ["training", *options, *quick])
+    seen: list[training.Task] = []
+    monkeypatch.setattr(training, "our_steps", lambda task, *_, **__: seen.append(task) or training.Timing(1.0))
+    training.main()
+    assert [(task.section.batch, set(task.examples.prompts.lengths.tolist())) for task in seen] == [(3, {7})]
+    printed = capsys.readouterr().out
+    assert "| semidbench" in printed
+    assert "peak GiB" not in printed
 
 
 def test_training_refuses_no_warm_steps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

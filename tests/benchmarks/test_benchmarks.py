@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import decode, flops, growth
+from benchmarks import decode, decode_answers, flops, growth
 from benchmarks.decode_task import make_task
-from benchmarks.measure import best_batch, medians
+from benchmarks.measure import best_batch, medians, vector_instructions
 from benchmarks.peer import Peer, started_peer
+from benchmarks.products import LIBRARIES
 from benchmarks.shapes import SHAPES, catalogue, distinct_first, first_code_logits, peak, random_prompts, random_t5
 from semidbench.generator import t5_layers
 from semidbench.generator.beam_search import decode as search
@@ -144,6 +146,7 @@ def test_decode_prints_ratios_and_compares_answers(
     wrong: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decode, "BATCHES", {"cpu": {"peer": (1, 2), "semidbench": (2,), "encoder": (2,)}})
+    monkeypatch.setitem(LIBRARIES, "another", nullcontext)
     task = make_task(TINY, 12, PAPER, tmp_path / "task", 0, 8, "cpu")
     ours = decode.Ours(task, "cpu")
     sequences, scores = ours.search(0, TINY.prompts[0], "cpu")
@@ -155,11 +158,13 @@ def test_decode_prints_ratios_and_compares_answers(
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stub}"\n')
     python.chmod(0o755)
     with started_peer(python, "peer_decode.py", task.folder, 1, "cpu") as peer:
-        assert decode.equal_answers(task, peer, ours) == (0 if wrong else TINY.prompts[0])
+        assert decode_answers.equal_answers(task, peer, ours) == (0 if wrong else TINY.prompts[0])
         best = decode.best_batches(task, peer, ours, {})
-        found = decode.measure(task, peer, ours, best, 1)
-    cells = decode.row("tiny", task, best, found, 4)
+        found = decode.measure(task, peer, ours, best, 1, ["another"])
+    assert set(found) - set(best) == {"semidbench, another forced"}
+    cells = decode.row("tiny", decode.Compared(task, best, found, 4, None))
     assert len(cells) == len(decode.HEADERS)
+    assert decode.row("tiny", decode.Compared(task, best, found, 4, (7, 8)))[-1] == "7 of 8"
     assert cells[2] == "250 (1)"  # 1 s for 4 prompts at any size
     assert float(cells[4]) == pytest.approx(250 / (1e3 * found["semidbench"]), rel=0.05)
     assert float(cells[9]) == pytest.approx(found["semidbench"] / found["encoder, semidbench"], rel=0.05)
@@ -173,10 +178,33 @@ def test_best_batch_goes_on_until_two_sizes_gain_nothing(capsys: pytest.CaptureF
         return prompts * {1: 9.0, 2: 8.0, 4: 8.1, 8: 5.0, 16: 4.99, 32: 6.0, 64: 1.0}[batch]
 
     assert best_batch("a timer", timer, 6, (1, 2, 4, 8, 16, 32, 64)) == 8
-    assert asked == [(6, 1), (6, 1), (6, 2), (8, 4), (8, 8), (16, 16), (32, 32)]  # filled batches, never 64
+    sizes = [(6, 1), (6, 2), (8, 4), (8, 8), (16, 16), (32, 32)]  # filled batches, never 64
+    assert asked == [size for size in sizes for _ in range(2)]
     assert "largest" not in capsys.readouterr().err
     assert best_batch("a timer", timer, 6, (1, 2, 4, 8)) == 8
     assert "a timer: its quickest batch size is the largest" in capsys.readouterr().err
+
+
+def test_best_batch_does_not_count_the_first_call_of_a_size() -> None:
+    """On a graphics card that call takes many times as long; the search ended there at the smallest size."""
+    seen: set[int] = set()
+
+    def timer(prompts: int, batch: int) -> float:
+        preparing = 0.0 if batch in seen else 100.0 * batch
+        seen.add(batch)
+        return preparing + prompts / batch  # twice the batch, half the time
+
+    assert best_batch("a card", timer, 64, (1, 2, 4, 8, 16)) == 16
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [("fpu avx2 fma", "AVX2"), ("fpu avx2 avx512f", "AVX-512"), ("avx2 avx512f amx_tile amx_bf16", "AMX")],
+)
+def test_the_widest_vector_instructions_are_named(flags: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: A processor\nflags\t\t: {flags}\n")
+    assert vector_instructions(tmp_path / "cpuinfo") == name
+    assert vector_instructions(tmp_path / "absent") == torch.backends.cpu.get_cpu_capability()
 
 
 def test_only_our_batch_size_is_sought_again_for_other_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,10 +230,32 @@ def test_the_three_encoders_are_one(tmp_path: Path) -> None:
 
 def test_same_answers_lets_equal_scores_change_places_only() -> None:
     sequences, scores = [[1, 2], [3, 4], [5, 6]], [-1.0, -1.00005, -2.0]
-    assert decode.same_answers(sequences, scores, [[3, 4], [1, 2], [5, 6]], scores)
-    assert not decode.same_answers(sequences, scores, [[5, 6], [1, 2], [3, 4]], scores)
-    assert not decode.same_answers(sequences, scores, [[1, 2], [3, 4], [5, 7]], scores)
-    assert not decode.same_answers([[1, 2], [1, 2], [5, 6]], scores, sequences, scores)  # once there, twice here
+    assert decode_answers.same_answers(sequences, scores, [[3, 4], [1, 2], [5, 6]], scores)
+    assert not decode_answers.same_answers(sequences, scores, [[5, 6], [1, 2], [3, 4]], scores)
+    assert not decode_answers.same_answers(sequences, scores, [[1, 2], [3, 4], [5, 7]], scores)
+    assert not decode_answers.same_answers(
+        [[1, 2], [1, 2], [5, 6]], scores, sequences, scores
+    )  # once there, twice here
+
+
+def test_equal_lists_counts_prompts_whose_order_is_the_same_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task(TINY, 12, PAPER, tmp_path, 0, 8, "cpu")
+    ours = decode.Ours(task, "cpu")
+    search = ours.search
+    assert decode_answers.equal_lists(task, ours) == (8, 8)
+
+    def on_a_card(start: int, stop: int, device: str) -> tuple[np.ndarray, np.ndarray]:
+        sequences, scores = search(start, stop, "cpu")
+        if device == "cuda":
+            sequences[2] = sequences[2][::-1]
+            sequences[5, -1, -1] += 1
+        return sequences, scores
+
+    ours.device = "cuda"
+    monkeypatch.setattr(ours, "search", on_a_card)
+    assert decode_answers.equal_lists(task, ours) == (6, 8)
 
 
 def test_decode_says_how_to_make_the_peer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -246,4 +296,4 @@ def test_answers_equal_hugging_faces(tmp_path: Path) -> None:
     task = make_task(TINY, 12, PAPER, tmp_path, 0, 8, "cpu")
     python = Path(os.environ["SEMIDBENCH_PEER_PYTHON"])
     with started_peer(python, "peer_decode.py", task.folder, 1, "cpu") as peer:
-        assert decode.equal_answers(task, peer, decode.Ours(task, "cpu")) == TINY.prompts[0]
+        assert decode_answers.equal_answers(task, peer, decode.Ours(task, "cpu")) == TINY.prompts[0]
