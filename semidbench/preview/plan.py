@@ -1,55 +1,49 @@
-"""What a track's run will cost: cells, tokens, disk, and hours projected from a short measurement here."""
+"""What a track's run will cost: cells, tokens, disk, and the time that it takes on this machine."""
 
 from __future__ import annotations
 
 import json
-import math
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from semidbench.isolation.limits import plugin_limits
+from semidbench.isolation.resolver import resolve_isolated
 from semidbench.machine.device import held_threads, pick_device
-from semidbench.machine.memory import FLOAT_BYTES, peak_mib, reset_peak
-from semidbench.methods.scheme import parse_scheme
+from semidbench.methods.failure import PluginFailure
+from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedScheme, Wanted
+from semidbench.preview.disk import Disk, disk_of_run
+from semidbench.preview.generator_data import track_data
+from semidbench.preview.job_times import job_times, training_jobs
+from semidbench.preview.rates.generator import GeneratorRates, Probing, generator_rates
+from semidbench.preview.rates.kept import Conditions, KeptRates
+from semidbench.preview.rates.methods import MethodProbe
+from semidbench.preview.rates.stage_time import StageTime
+from semidbench.preview.rates.texts import missing_texts
+from semidbench.preview.rates.trial import Patience
+from semidbench.preview.run_time import RunTime, run_time
 from semidbench.preview.workload import (
     Workload,
     counted_workload,
     encoder_tunings,
-    expected_generator,
     expected_workload,
     open_for_counting,
     steps,
 )
 from semidbench.runs.reporter import Reporter, Silent
+from semidbench.runs.rows import check_numbers, wanted_rows
 from semidbench.runs.shared.session import Session
+from semidbench.runs.workers.capacity import Capacity, count_workers, measure, visible_cards
+from semidbench.runs.workers.jobs import plan_jobs
 from semidbench.store.stages import default_store
-from semidbench.text.tokenizer import load_text_tokens
 from semidbench.tracks.files import load_track
 from semidbench.tracks.track import Track
 
-if TYPE_CHECKING:
-    from transformers import T5ForConditionalGeneration
-
-FORMAT = 1
-PROBE_SECONDS = 25.0  # for training, and as much for decoding; small models need less
-_PROBED_PROMPTS = 2048  # at most
-_BEAM = 8  # bytes of an ID row and its score
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """Bytes in the cache. `beams` is before compression.
-
-    `checkpoint` is what one takes while a generator trains: it is written beside the one before.
-    """
-
-    encodings: int
-    embeddings: int
-    generators: int
-    beams: int
-    checkpoint: int
+FORMAT = 2
+PROBE_SECONDS = 15.0  # for training, and as much for decoding; small models need less
+TEXT_SECONDS = 5.0  # for each list of texts
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +56,12 @@ class Probe:
         decoded_rows: the numbers of prompts that were timed.
         prompt_seconds: of a test prompt.
         peak_mib: on CUDA torch's peak, else the process's resident peak; at the largest size that was timed.
+        processes: that measured side by side, each with `threads` threads.
     """
 
     device: str
     threads: int
+    processes: int
     training_rows: tuple[int, ...]
     step_seconds: float
     decoded_rows: tuple[int, ...]
@@ -75,13 +71,16 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """A run in numbers. Hours are of the generator: training and decoding, not embedders, quantizers or rankers.
+    """A run in numbers.
 
-    They are one process's, on one graphics card if there is one: `hours` is the sum over the cells, which `--jobs`
-    divides among cores or cards.
-
-    `tunings` are the fine-tunings of the text encoder, of all seeds; each goes through the training queries as often
-    as the method has epochs. Rows whose methods are not installed are not in it.
+    Attributes:
+        rows: schemes; those whose methods are not installed count here and in the generators' hours, not in `run`.
+        tunings: fine-tunings of the text encoder, of all seeds; each goes through the training queries as often as the
+            method has epochs.
+        training_hours_a_cell: of a generator in one process, on one graphics card if there is one.
+        decoding_hours_a_cell: likewise.
+        hours: of all generators, one after the other, whether the store has them or not.
+        run: the time of the run with what it computes beside that, as many cells at a time as it takes.
     """
 
     track: str
@@ -98,53 +97,88 @@ class CostEstimate:
     training_hours_a_cell: float
     decoding_hours_a_cell: float
     hours: float
+    run: RunTime
 
 
 def plan(
     track: str,
+    schemes: Sequence[str] = (),
+    seeds: int | None = None,
     *,
+    table: str | None = None,
     data: Path | None = None,
     cache: Path | None = None,
     device: str = "auto",
+    jobs: int | None = None,
+    fresh: bool = False,
     reporter: Reporter | None = None,
 ) -> CostEstimate:
-    """Count a track's work and project its time, without training anything.
+    """Count a track's work and estimate the time of a run with the same arguments, if it begins now.
+
+    What this machine takes is known from the records of earlier runs, or measured in a probe, which is kept in the
+    cache. Nothing of it enters a stage's key or a result.
 
     Args:
+        schemes: rows as embedder/quantizer/layout; none means `table`, or the rows that the track names.
+        seeds: seeds 0 .. seeds-1; None means what the track plans.
+        table: the rows of a published table instead.
         data: folder with the track's data. None: tracks with built-in data are counted, others are estimated
             from the sizes that the track expects.
-        cache: where the prepared data is kept; None means `default_store()`.
+        cache: where the prepared data and the rates are kept; None means `default_store()`.
         device: "cpu", "cuda", or "auto" for CUDA where there is some.
+        jobs: how many cells run at a time; None: as many as `run` takes.
+        fresh: measure again what is known.
 
     Raises:
         UserError: the data or a model is missing or wrong, the track expects no sizes, or a row names a method or an
             option that does not exist.
     """
-    reporter, chosen, on = reporter or Silent(), load_track(track), pick_device(device)
-    tunings = encoder_tunings(chosen, reporter) * chosen.plan.seeds
+    began, reporter, chosen, on = time.perf_counter(), reporter or Silent(), load_track(track), pick_device(device)
+    seeds = chosen.plan.seeds if seeds is None else seeds
+    check_numbers(seeds, jobs)
+    wanted = wanted_rows(chosen, schemes, table)
+    outcomes = resolve_isolated(chosen, tuple(wanted.values()))
+    note_uncounted(tuple(wanted.values()), outcomes, reporter)
+    rows = [row for row in outcomes if isinstance(row, ResolvedScheme | ResolvedMethod)]
+    store = cache or default_store()
     with held_threads(chosen.threads):
-        session = open_for_counting(chosen, data, cache or default_store(), on, reporter)
-        work = counted_workload(session) if session else expected_workload(chosen)
-        model = _generator(chosen, session)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        probe = _probe(model, chosen, work, on, reporter)
-    cells = len(chosen.plan.rows) * chosen.plan.seeds
-    training, decoding = steps(work, chosen) * probe.step_seconds, work.prompts * probe.prompt_seconds
+        session = open_for_counting(chosen, data, store, on, reporter)
+        planned = plan_jobs(session, rows, seeds) if session else training_jobs(rows, seeds)
+        preparing = time.perf_counter() - began  # as a run does
+        work = counted_workload(session, track_data(session)) if session else expected_workload(chosen)
+        capacity = _capacity(chosen, session, on)
+        unfinished = sum(job.kind != "embedder" for job in planned)
+        conditions = Conditions(_device_name(on), chosen.threads, count_workers(jobs, unfinished, capacity)[0])
+        kept = KeptRates(store, conditions, fresh)
+        probing = Probing(chosen, session, data, store, on, capacity.cards, work, PROBE_SECONDS, TEXT_SECONDS)
+        rates = generator_rates(probing, kept, reporter)
+        training = StageTime("training", steps(work, chosen) * rates.training.of(chosen.training.batch), "projected")
+        decoding = StageTime("decoding", rates.decoding.of(work.prompts), "projected")
+        memory = plugin_limits(1, None, on, capacity.free_mib, conditions.processes).memory_mib
+        probe = MethodProbe(kept, PATIENCE, memory, reporter)
+        times = job_times(session, rows, planned, training, decoding, probe)
+        left = sum(not job.kept for job in planned if job.kind != "embedder")
+        processes, _ = count_workers(jobs, left, capacity)
+        starting = (rates.opening_seconds if processes > 1 else 0.0) + rates.ready_seconds
+        texts = {name: rates.text_seconds.get(name, 0.0) for name in (missing_texts(session) if session else ())}
+        run = run_time(planned, times, texts, processes, preparing + (starting if left else 0.0))
+    schemes_asked = [name for name, one in wanted.items() if one.kind == "scheme"]
     return CostEstimate(
         track=chosen.name,
         version=chosen.version,
-        rows=len(chosen.plan.rows),
-        references=len(chosen.plan.references),
-        seeds=chosen.plan.seeds,
-        tunings=tunings,
+        rows=len(schemes_asked),
+        references=len(wanted) - len(schemes_asked),
+        seeds=seeds,
+        tunings=encoder_tunings(outcomes) * seeds,
         work=work,
-        parameters=parameters,
+        parameters=rates.parameters,
         steps=steps(work, chosen),
-        disk=_disk(chosen, work, parameters),
-        probe=probe,
-        training_hours_a_cell=training / 3600,
-        decoding_hours_a_cell=decoding / 3600,
-        hours=cells * (training + decoding) / 3600,
+        disk=disk_of_run(chosen, schemes_asked, seeds, work, rates.parameters),
+        probe=_probe(chosen, work, rates, conditions),
+        training_hours_a_cell=training.seconds / 3600,
+        decoding_hours_a_cell=decoding.seconds / 3600,
+        hours=len(schemes_asked) * seeds * (training.seconds + decoding.seconds) / 3600,
+        run=run,
     )
 
 
@@ -153,69 +187,37 @@ def to_json(made: CostEstimate) -> str:
     return json.dumps({"semidbench_plan": FORMAT, **asdict(made)}, indent=1) + "\n"
 
 
-def _generator(track: Track, session: Session | None) -> T5ForConditionalGeneration:
-    """The generator before its training, ID tokens and all."""
-    from semidbench.generator.model import add_tokens, load_generator, new_generator
-
-    if session and (pretrained := session.models.get("generator")):
-        model = load_generator(pretrained.folder)
-    else:
-        section = expected_generator(track)
-        text_tokens = load_text_tokens(session.tokenizer.folder).size if session else section.tokenizer_vocabulary
-        model = new_generator(section, text_tokens, seed=0)
-    add_tokens(model, sum(track.ids.codebook_sizes), seed=0)
-    return model
+def note_uncounted(wanted: Sequence[Wanted], outcomes: Sequence[Outcome], reporter: Reporter) -> None:
+    """Name the rows whose methods are not installed, and the plugins that fail: what they take is not counted."""
+    pairs = zip(wanted, outcomes, strict=True)
+    missing = [one.text for one, outcome in pairs if isinstance(outcome, MissingMethod)]
+    if missing:
+        reporter.note(f"not counted, because methods are not installed: {', '.join(missing)}")
+    for failure in dict.fromkeys(str(outcome) for outcome in outcomes if isinstance(outcome, PluginFailure)):
+        reporter.note(f"not counted, because a plugin fails: {failure}")
 
 
-def _probe(model: T5ForConditionalGeneration, track: Track, work: Workload, device: str, reporter: Reporter) -> Probe:
+def _capacity(track: Track, session: Session | None, device: str) -> Capacity:
+    """Without data nothing is known of a process's memory."""
+    from joblib import cpu_count
+
+    return measure(session) if session else Capacity(cpu_count(), track.threads, None, 0.0, visible_cards(device))
+
+
+def _device_name(device: str) -> str:
     import torch
 
-    from semidbench.preview.probe import time_decoding, time_training
+    return device if device == "cpu" else torch.cuda.get_device_name()
 
-    sizes = track.ids.codebook_sizes
-    first = model.config.vocab_size - sum(sizes)
-    reset_peak()
-    reporter.stage("time training")
-    training = time_training(
-        model,
-        track.training,
-        math.ceil(work.example_tokens / work.examples),
-        len(sizes),
-        device,
-        PROBE_SECONDS,
-    )
-    reporter.stage("time decoding")
-    decoding = time_decoding(
-        model,
-        np.random.default_rng(0).integers(0, sizes, (work.items, len(sizes))),
-        tuple(first + int(start) for start in np.cumsum([0, *sizes[:-1]])),
-        sizes,
-        track.decoding,
-        math.ceil(work.prompt_tokens / work.prompts),
-        device,
-        PROBE_SECONDS,
-        min(work.prompts, _PROBED_PROMPTS),
-    )
+
+def _probe(track: Track, work: Workload, rates: GeneratorRates, conditions: Conditions) -> Probe:
     return Probe(
-        device=device if device == "cpu" else torch.cuda.get_device_name(),
-        threads=track.threads,
-        training_rows=training.rows,
-        step_seconds=training.of(track.training.batch),
-        decoded_rows=decoding.rows,
-        prompt_seconds=decoding.of(work.prompts) / work.prompts,
-        peak_mib=round(peak_mib() if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20, 1),
-    )
-
-
-def _disk(track: Track, work: Workload, parameters: int) -> Disk:
-    """Views are taken to be as wide as the text encodings."""
-    embedders = {method.name for row in track.plan.rows for method in parse_scheme(row).embedders}
-    cells = len(track.plan.rows) * track.plan.seeds
-    table = work.items * work.encoder_dimension * FLOAT_BYTES
-    return Disk(
-        encodings=table,
-        embeddings=len(embedders) * track.plan.seeds * table,
-        generators=cells * parameters * FLOAT_BYTES,
-        beams=cells * work.prompts * track.decoding.beams * _BEAM,
-        checkpoint=2 * 3 * parameters * FLOAT_BYTES,  # weights and two moments, the new beside the old
+        device=conditions.device,
+        threads=conditions.threads,
+        processes=conditions.processes,
+        training_rows=rates.training.rows,
+        step_seconds=rates.training.of(track.training.batch),
+        decoded_rows=rates.decoding.rows,
+        prompt_seconds=rates.decoding.of(work.prompts) / work.prompts,
+        peak_mib=rates.peak_mib,
     )

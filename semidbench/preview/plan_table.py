@@ -6,7 +6,9 @@ from dataclasses import asdict
 
 from rich.console import RenderableType
 
-from semidbench.preview.plan import CostEstimate, Disk
+from semidbench.preview.disk import Disk
+from semidbench.preview.plan import CostEstimate
+from semidbench.preview.run_time import RunTime
 
 
 def to_rich(made: CostEstimate) -> RenderableType:
@@ -28,14 +30,14 @@ def to_rich(made: CostEstimate) -> RenderableType:
         ("test prompts", f"{work.prompts:,}", f"{work.prompt_tokens / work.prompts:.1f} tokens each"),
         ("generator", f"{made.parameters / 1e6:,.1f} M", "parameters"),
         *_disk_lines(made.disk),
-        ("device", probe.device, f"{probe.threads} threads" if probe.device == "cpu" else ""),
+        ("device", probe.device, f"{probe.processes} side by side, {probe.threads} threads each"),
         ("a training step", _seconds(probe.step_seconds), f"timed on batches of {_list(probe.training_rows)}"),
         ("a test prompt", _seconds(probe.prompt_seconds), f"timed on {_list(probe.decoded_rows)} prompts"),
         ("peak memory", f"{probe.peak_mib:,.0f} MiB", "at the largest of them"),
-        ("a cell", _hours(made.training_hours_a_cell + made.decoding_hours_a_cell), _split(made)),
-        ("all generators", _hours(made.hours), "one cell after the other; --jobs divides it among cores or cards"),
-        ("", "", "not in it: embedders, quantizers, references, text encoding"),
+        ("a cell's generator", _hours(made.training_hours_a_cell + made.decoding_hours_a_cell), _split(made)),
+        ("all generators", _hours(made.hours), "one cell after the other"),
         *_tuning_lines(made),
+        *_run_lines(made.run, made.work.counted),
     ]
     for line in lines:
         table.add_row(*line)
@@ -45,8 +47,28 @@ def to_rich(made: CostEstimate) -> RenderableType:
 def _tuning_lines(made: CostEstimate) -> list[tuple[str, str, str]]:
     if not made.tunings:
         return []
-    what = f"of the sentence model, {made.work.queries:,} query-item pairs an epoch each; not timed"
+    what = f"of the sentence model, {made.work.queries:,} query-item pairs an epoch each"
     return [("fine-tunings", f"{made.tunings:,}", what)]
+
+
+def _run_lines(run: RunTime, counted: bool) -> list[tuple[str, str, str]]:
+    """What is left of the run, and what that is made of."""
+    if not run.cells:
+        return [("the run", _hours(run.seconds / 3600), "every cell is finished and only read")]
+    also = "finished stages in the cache are not counted" if counted else "generators alone: the other stages need data"
+    stages = [
+        (
+            f"  {use.stage.label}",
+            "?" if use.stage.how == "not counted" else _hours(use.stage.seconds / 3600),
+            f"{use.times} times, {use.stage.how}" + f": {use.stage.note}" * bool(use.stage.note),
+        )
+        for use in run.stages
+    ]
+    return [
+        ("the run", _hours(run.seconds / 3600), f"{run.cells} cells, {run.jobs} at a time; {also}"),
+        ("  its start", _hours(run.start_seconds / 3600), "until the first cell"),
+        *stages,
+    ]
 
 
 def _disk_lines(disk: Disk) -> list[tuple[str, str, str]]:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from semidbench.api import Ints
-from semidbench.errors import UserError
-from semidbench.generator.examples import rec_prompts, training_examples
-from semidbench.isolation.resolver import resolve_isolated
-from semidbench.methods.failure import PluginFailure
-from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedScheme, Wanted
+from semidbench.methods.resolved import Outcome, ResolvedMethod, ResolvedScheme
+from semidbench.preview.generator_data import GeneratorData, expected_sizes
 from semidbench.runs.reporter import Reporter
-from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.runs.shared.session import Session, open_session
-from semidbench.text.tokenizer import load_text_tokens
-from semidbench.tracks.track import Expected, ScratchGenerator, Track, World
+from semidbench.tracks.track import Track, World
 
 _REC_WORDS = 4  # tokens of a recommendation prompt beside its IDs: a word or two, a colon, the end
 
@@ -57,7 +50,7 @@ def expected_workload(track: Track) -> Workload:
     Raises:
         UserError: the track has none.
     """
-    expected = _expected(track)
+    expected = expected_sizes(track)
     levels, history = len(track.ids.codebook_sizes), track.prompts.history
     training = expected.interactions_per_user - 1  # the last is the test's
     prefixes = range(1, training)
@@ -81,41 +74,19 @@ def expected_workload(track: Track) -> Workload:
     )
 
 
-def expected_generator(track: Track) -> ScratchGenerator:
-    """A generator of the size that the track's has."""
-    return track.generator if isinstance(track.generator, ScratchGenerator) else _expected(track).generator
-
-
-def counted_workload(session: Session) -> Workload:
-    """Counted in a track's data, with IDs of no meaning: only their length matters."""
-    track, train, held_out = session.track, session.dataset.train, session.dataset.held_out()
-    levels, tokenizer = len(track.ids.codebook_sizes), load_text_tokens(session.tokenizer.folder).tokenizer
-    ids = np.zeros((train.n_items, levels), np.int64)
-    examples = training_examples(
-        training_query_tokens(session),
-        train.queries.items,
-        train.interactions,
-        ids,
-        ids,
-        tokenizer,
-        track.prompts,
-        track.training.prefixes_per_user,
-    )
-    histories = train.interactions.histories()
-    tests: list[Ints] = [
-        held_out_query_tokens(session).lengths,
-        rec_prompts([histories[user] for user in held_out.users], ids, tokenizer, track.prompts).lengths,
-    ]
+def counted_workload(session: Session, data: GeneratorData) -> Workload:
+    """Counted in a track's data."""
+    train = session.dataset.train
     return Workload(
         counted=True,
         items=train.n_items,
         users=train.interactions.n_users,
         queries=len(train.queries),
-        examples=len(examples),
-        example_tokens=int(examples.prompts.lengths.sum()),
-        label_tokens=len(examples) * levels,
-        prompts=sum(map(len, tests)),
-        prompt_tokens=int(sum(map(np.sum, tests))),
+        examples=len(data.examples),
+        example_tokens=int(data.examples.prompts.lengths.sum()),
+        label_tokens=len(data.examples) * len(session.track.ids.codebook_sizes),
+        prompts=len(data.prompts),
+        prompt_tokens=int(data.prompts.lengths.sum()),
         encoder_dimension=session.encoder.dimension,
     )
 
@@ -133,29 +104,16 @@ def steps(work: Workload, track: Track) -> int:
     return track.training.epochs * math.ceil(work.examples / track.training.batch)
 
 
-def encoder_tunings(track: Track, reporter: Reporter) -> int:
+def encoder_tunings(rows: Sequence[Outcome]) -> int:
     """How often a seed fine-tunes the text encoder: embedders and rankers that state so, each once.
 
     A method with other options is another one. Embedders that others build on count as well. Rows whose methods are
-    not installed or fail do not count, and the reporter gets a note of them.
-
-    Raises:
-        UserError: names or options are wrong.
+    not installed or fail do not count.
     """
-    wanted = [
-        *(Wanted("scheme", row) for row in track.plan.rows),
-        *(Wanted("ranker", reference) for reference in track.plan.references),
-    ]
-    outcomes = resolve_isolated(track, wanted)
-    missing = [one.text for one, outcome in zip(wanted, outcomes, strict=True) if isinstance(outcome, MissingMethod)]
-    if missing:
-        reporter.note(f"not counted in fine-tunings, because methods are not installed: {', '.join(missing)}")
-    for failure in dict.fromkeys(str(outcome) for outcome in outcomes if isinstance(outcome, PluginFailure)):
-        reporter.note(f"not counted in fine-tunings, because a plugin fails: {failure}")
     tuning = {
         (method.who, json.dumps(method.options, sort_keys=True))
-        for outcome in outcomes
-        for method in _embedders_or_ranker(outcome)
+        for row in rows
+        for method in _embedders_or_ranker(row)
         if method.fine_tunes_text_encoder
     }
     return len(tuning)
@@ -169,12 +127,3 @@ def _embedders_or_ranker(outcome: Outcome) -> list[ResolvedMethod]:
         case ResolvedMethod():
             return [outcome]
     return []
-
-
-def _expected(track: Track) -> Expected:
-    if track.plan.expected is None:
-        raise UserError(
-            f"track {track.name} says nothing of the sizes to expect, so that its data must be counted. "
-            "Give its folder with --data"
-        )
-    return track.plan.expected

@@ -19,12 +19,12 @@ from semidbench.leaderboards.claims.compare import write_comparison
 from semidbench.leaderboards.tables import write_tables
 from semidbench.machine.device import check_gpus, held_threads, pick_device
 from semidbench.methods.failure import PluginFailure
-from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedRow, ResolvedScheme, Wanted
-from semidbench.published import table_rows
+from semidbench.methods.resolved import MissingMethod, Outcome, ResolvedMethod, ResolvedRow, ResolvedScheme
 from semidbench.results.files import read_cells
 from semidbench.runs.cell import cell_label, run_cell
 from semidbench.runs.failures import Failure, write_failure
 from semidbench.runs.reporter import Reporter, Silent
+from semidbench.runs.rows import check_numbers, wanted_rows
 from semidbench.runs.shared.query_tokens import held_out_query_tokens, training_query_tokens
 from semidbench.runs.shared.session import Session, open_session
 from semidbench.runs.stages.attempt import FailedStages
@@ -192,12 +192,7 @@ def run_with(options: RunOptions, reporter: Reporter) -> Run:
 def _check(options: RunOptions, seeds: int) -> None:
     """Refuse numbers below one, and options that exclude each other."""
     jobs = options.jobs
-    if options.table is not None and options.schemes:
-        raise UserError("--table names the rows and so does --scheme: give one of them")
-    if seeds < 1:
-        raise UserError(f"seeds must be 1 or more, not {seeds}")
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs must be 1 or more, not {jobs}")
+    check_numbers(seeds, jobs)
     if options.gpus > 1 and jobs is not None and jobs > 1:
         raise UserError(
             f"--gpus {options.gpus} trains one cell at a time on all those cards, so not with --jobs {jobs}"
@@ -210,9 +205,7 @@ def _resolve(
     options: RunOptions, track: Track, reporter: Reporter
 ) -> tuple[tuple[ResolvedRow, ...], dict[str, PluginFailure]]:
     """The rows, schemes first, and by name those whose plugins cannot be imported or built."""
-    named = table_rows(options.table) if options.table else options.schemes or track.plan.rows
-    asked = [*(Wanted("scheme", text) for text in named), *(Wanted("ranker", text) for text in track.plan.references)]
-    wanted = {one.name: one for one in asked}
+    wanted = wanted_rows(track, options.schemes, options.table)
     resolve = resolve_here if options.debug_plugins else resolve_isolated
     outcomes = resolve(track, tuple(wanted.values()))
     _check_missing(outcomes, options.skip_missing, reporter)

@@ -54,6 +54,25 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class StageRecord:
+    """What the store records of a finished stage.
+
+    Attributes:
+        key: its hash.
+        inputs: of its key.
+        seconds: as in `Stage`.
+        wall_seconds: from the start of the work to its end, with the start of a plugin's process and the text encoder.
+        machine: where it was computed, as JSON values.
+    """
+
+    key: str
+    inputs: Mapping[str, Any]
+    seconds: float
+    wall_seconds: float
+    machine: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class StageKey:
     """All that determines a stage's output.
 
@@ -113,12 +132,15 @@ def run_stage(store: Path, key: StageKey, make: Make) -> Stage:
         try:
             reset_peak()
             began = time.perf_counter()
-            spent = make(unfinished) or Spent(time.perf_counter() - began, peak_mib())
+            spent = make(unfinished)
+            wall_seconds = time.perf_counter() - began
+            spent = spent or Spent(wall_seconds, peak_mib())
             meta: dict[str, Any] = {
                 "format": FORMAT,
                 "stage": key.name,
                 "inputs": key.inputs,
                 "seconds": round(spent.seconds, 3),
+                "wall_seconds": round(wall_seconds, 3),
                 "peak_mib": round(spent.peak_mib, 1),
                 "machine": this_machine().as_key(),
                 "bytes": _sizes(unfinished),
@@ -153,6 +175,19 @@ def find_stage(store: Path, key: StageKey) -> Stage | None:
     if not whole:
         raise UserError(f"cached stage {folder} is damaged. Delete that folder and run again")
     return stage
+
+
+def stage_records(store: Path, name: str) -> list[StageRecord]:
+    """Records of the finished stages of one name. Older ones without a wall time are left out, damaged ones too."""
+    records = []
+    for path in sorted((store / name).glob(f"*/{_META}")):
+        try:
+            meta = json.loads(path.read_text("utf-8"))
+            times = meta["seconds"], meta["wall_seconds"]
+            records.append(StageRecord(path.parent.name, meta["inputs"], *times, meta["machine"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return records
 
 
 def _sizes(folder: Path) -> dict[str, int]:

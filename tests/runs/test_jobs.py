@@ -25,7 +25,7 @@ from semidbench.runs.run import run
 from semidbench.runs.shared.session import open_session, shared_inputs
 from semidbench.runs.workers.capacity import Capacity, count_workers, visible_cards, worker_mib
 from semidbench.runs.workers.jobs import Job, next_job, plan_jobs
-from semidbench.runs.workers.scheduler import Setup, _environments
+from semidbench.runs.workers.scheduler import Setup, worker_environments
 from semidbench.runs.workers.worker import check_inputs
 from semidbench.tracks.files import load_track
 from tests import trap_plugin
@@ -277,7 +277,7 @@ def test_cards_are_named_as_the_environment_names_them(monkeypatch: pytest.Monke
 
 
 def test_a_card_is_seen_by_its_worker_alone() -> None:
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in _environments(1, 3, ["2", "GPU-9b"])] == ["2", "GPU-9b", "2"]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in worker_environments(1, 3, ["2", "GPU-9b"])] == ["2", "GPU-9b", "2"]
 
 
 def test_inputs_that_change_while_workers_start_are_an_error(tmp_path: Path, track: str) -> None:

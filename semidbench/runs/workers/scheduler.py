@@ -97,7 +97,7 @@ def run_jobs(
         RuntimeError: a worker broke off.
     """
     state, messages = _State(list(jobs), setup.folder), MessageQueue()
-    environments = _environments(setup.track.threads, count, cards)
+    environments = worker_environments(setup.track.threads, count, cards)
     with processes.started("semidbench.runs.workers.worker", environments, messages, GRACE) as programs:
         workers = [_Worker(program) for program in programs]
         for program in programs:
@@ -113,7 +113,7 @@ def run_jobs(
             _take(message, workers[place], state, count, reporter)
 
 
-def _environments(threads: int, count: int, cards: Sequence[str]) -> list[dict[str, str]]:
+def worker_environments(threads: int, count: int, cards: Sequence[str]) -> list[dict[str, str]]:
     """A worker's own card is the only one that it sees."""
     own = [{"CUDA_VISIBLE_DEVICES": cards[place % len(cards)]} if cards else {} for place in range(count)]
     return [processes.environment(threads, extra) for extra in own]

@@ -1,4 +1,4 @@
-"""Training steps and decoding timed on the machine at hand, on batches of random tokens."""
+"""Training steps and decoding timed in this process, on a sample of what a cell trains on and decodes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from transformers import T5ForConditionalGeneration
 
-from semidbench.api import Ints
 from semidbench.generator.beam_search import decode
-from semidbench.generator.examples import Examples, TokenRows
+from semidbench.generator.examples import Examples
 from semidbench.generator.training import train
 from semidbench.generator.trie import build_trie
 from semidbench.ids.distinct import distinct_ids
-from semidbench.tracks import track
+from semidbench.preview.generator_data import GeneratorData, drawn
+from semidbench.tracks.track import Track
 
-Progress = Callable[[str, int, int], None]
 _WARM_UP = 2  # steps that are not timed
-_TIMED = 20  # steps that are, where the time allows
-_GROWTH = 4  # from one size of batch to the next
+_TIMED = 20  # steps that are, where the time allows,
+_TIMED_LAST = 150  # and at the largest batch
+_PROMPTS = 2048  # at most
+_GROWTH = 4  # from one size to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,13 @@ class _Enough(Exception):
 
 
 def time_training(
-    model: T5ForConditionalGeneration,
-    section: track.Training,
-    prompt_tokens: int,
-    label_tokens: int,
-    device: str,
-    budget: float,
+    model: T5ForConditionalGeneration, track: Track, data: GeneratorData, device: str, budget: float
 ) -> Timing:
     """Seconds of a training step, from small batches towards the track's as far as `budget` seconds go.
 
-    Args:
-        prompt_tokens: length of each prompt.
-        label_tokens: length of each ID.
+    Each is the mean over batches that are drawn as in training.
     """
+    section, rng = track.training, np.random.default_rng(0)
 
     def measure(rows: int, seconds: float) -> float:
         at: list[float] = []
@@ -73,41 +68,36 @@ def time_training(
             if len(at) > _WARM_UP and at[-1] - began > seconds:
                 raise _Enough
 
-        count = rows * (_WARM_UP + _TIMED)
-        tokens = _random_rows(count, prompt_tokens, model.config.vocab_size)
-        labels = _random_rows(count, label_tokens, model.config.vocab_size).flat.reshape(count, -1).astype(np.int64)
+        steps = _WARM_UP + (_TIMED_LAST if rows == section.batch else _TIMED)
+        which = rng.integers(0, len(data.examples), rows * steps)
+        examples = Examples(drawn(data.examples.prompts, which), data.examples.labels[which])
         short = section.model_copy(update={"epochs": 1, "batch": rows})
         with suppress(_Enough):
-            train(model, Examples(tokens, labels), short, seed=0, device=device, progress=tick)
-        return float(np.median(np.diff(at)[_WARM_UP - 1 :]))
+            train(model, examples, short, seed=0, device=device, progress=tick)
+        return float(np.mean(np.diff(at)[_WARM_UP - 1 :]))
 
-    return _growing(measure, _sizes(section.batch), budget, least=_WARM_UP + 1)
+    return growing(measure, sizes_up_to(section.batch), budget, least=_WARM_UP + 1)
+
+
+def train_once(model: T5ForConditionalGeneration, track: Track, data: GeneratorData, device: str) -> None:
+    """A step on two examples: what a process prepares at its first one is done then."""
+    which = np.arange(2) % len(data.examples)
+    examples = Examples(drawn(data.examples.prompts, which), data.examples.labels[which])
+    short = track.training.model_copy(update={"epochs": 1, "batch": 2})
+    train(model, examples, short, seed=0, device=device, progress=_silent)
+    _wait(device)
 
 
 def time_decoding(
-    model: T5ForConditionalGeneration,
-    codes: Ints,
-    first_tokens: tuple[int, ...],
-    sizes: tuple[int, ...],
-    section: track.Decoding,
-    prompt_tokens: int,
-    device: str,
-    budget: float,
-    most: int,
+    model: T5ForConditionalGeneration, track: Track, data: GeneratorData, device: str, budget: float
 ) -> Timing:
-    """Seconds to search so many prompts, from a few towards `most` as far as `budget` seconds go.
-
-    Args:
-        codes: int64 (N, L), IDs to search among.
-        first_tokens: the token of code 0 of each level.
-        sizes: codes of each level.
-        prompt_tokens: length of each prompt.
-    """
-    trie = build_trie(distinct_ids(codes), sizes)
+    """Seconds to search so many prompts, from a few towards thousands as far as `budget` seconds go."""
+    sizes, rng = track.ids.codebook_sizes, np.random.default_rng(0)
+    trie = build_trie(distinct_ids(data.codes), sizes)
 
     def run(rows: int) -> None:
-        prompts = _random_rows(rows, prompt_tokens, first_tokens[0])
-        decode(model, prompts, trie, first_tokens, section, device=device, progress=_silent)
+        prompts = drawn(data.prompts, rng.permutation(len(data.prompts))[:rows])
+        decode(model, prompts, trie, data.first_tokens, track.decoding, device=device, progress=_silent)
         _wait(device)
 
     def measure(rows: int, seconds: float) -> float:
@@ -115,13 +105,18 @@ def time_decoding(
         run(rows)
         return time.perf_counter() - began
 
-    counts = _sizes(most)
+    counts = sizes_up_to(min(len(data.prompts), _PROMPTS))
     run(counts[0])  # warm-up
-    return _growing(measure, counts, budget, least=1)
+    return growing(measure, counts, budget, least=1)
 
 
-def _growing(measure: Callable[[int, float], float], sizes: list[int], budget: float, least: int) -> Timing:
-    """Measure size after size while the next is expected to end in time; always the first two."""
+def growing(measure: Callable[[int, float], float], sizes: list[int], budget: float, least: int) -> Timing:
+    """Measure size after size while the next is expected to end in time; always the first two.
+
+    Args:
+        measure: seconds of so many rows; it receives the rows and the seconds that it may take.
+        least: how often the rows are computed at least in a measurement.
+    """
     end = time.perf_counter() + budget
     seconds: list[float] = []
     for size in sizes:
@@ -132,17 +127,12 @@ def _growing(measure: Callable[[int, float], float], sizes: list[int], budget: f
     return Timing(tuple(sizes[: len(seconds)]), tuple(seconds))
 
 
-def _sizes(most: int) -> list[int]:
+def sizes_up_to(most: int) -> list[int]:
     """`most` and its fourths down to 2 or so, ascending."""
     sizes = [most]
     while sizes[0] // _GROWTH >= 2:
         sizes.insert(0, sizes[0] // _GROWTH)
     return sizes
-
-
-def _random_rows(count: int, length: int, vocabulary: int) -> TokenRows:
-    flat = np.random.default_rng(0).integers(2, vocabulary, count * length).astype(np.int32)
-    return TokenRows(flat, np.arange(count + 1, dtype=np.int64) * length)
 
 
 def _wait(device: str) -> None:
