@@ -16,12 +16,13 @@ import torch
 from tabulate import tabulate
 from torch import nn
 
-from benchmarks.libraries import LIBRARIES, forced
 from benchmarks.measure import machine, medians
+from benchmarks.products import forced
 from semidbench.machine import products
 from semidbench.machine.processor import Library
 from semidbench.machine.products import linear
 
+LIBRARIES: tuple[Library, ...] = ("torch", "oneDNN")
 SHAPES = {  # rows, in, out
     "ml-small, attention": (4096, 64, 64),
     "ml-small, feed-forward": (4096, 64, 256),

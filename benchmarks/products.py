@@ -1,15 +1,31 @@
 """Which library multiplies matrices while something is timed: semidbench's own choice, or one that is forced on it.
 
-`LIBRARIES` has a context manager for each library that can be forced. Inside it, semidbench's products on a CPU are
-that library's, in training, encoder and decoder.
+`LIBRARIES` has a context manager for the library that semidbench does not take on this processor. Inside it,
+semidbench's products on a CPU are that library's, in training, encoder and decoder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import get_args
+from unittest.mock import patch
 
-LIBRARIES: dict[str, Callable[[], AbstractContextManager[None]]] = {}
+from semidbench.machine import products
+from semidbench.machine.processor import Library
+
+
+@contextmanager
+def forced(library: Library) -> Iterator[None]:
+    """Have semidbench multiply by it, in this process."""
+    with patch.object(products, "library", lambda: library):
+        yield
+
+
+LIBRARIES: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    library: partial(forced, library) for library in get_args(Library) if library != products.library()
+}
 
 
 def products_by(library: str | None) -> AbstractContextManager[None]:

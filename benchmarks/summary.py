@@ -28,7 +28,8 @@ from benchmarks import cells, decode, growth, linear, startup, training
 from benchmarks.measure import machine, machine_name
 from benchmarks.peer import PEER
 from benchmarks.products import LIBRARIES, forced_name
-from semidbench.machine import onednn
+from semidbench.machine.products import library
+from semidbench.machine.products import linear as linear_layer
 from semidbench.store.stages import default_store
 
 
@@ -97,13 +98,20 @@ def products(asked: Asked) -> Lines:
     torch.set_num_threads(1)
     repetitions = 3 if asked.quick else 25
     for name, (count, width, out) in linear.SHAPES.items():
-        own = nn.Linear(width, out, bias=False)
-        layers = {"torch": own, "oneDNN": onednn.linear(own.weight)}
-        rows = torch.randn(count, width, requires_grad=True)
-        plain, other, _ = linear.ratio(layers, rows, torch.randn(count, out), repetitions)
-        what = f"linear layer with gradients, {name}, 1 thread"
-        yield Line(what, "GFLOP/s", float(other), float(plain), "torch's own products", more=True)
+        layer, rows = linear_layer(nn.Linear(width, out, bias=False).weight), torch.randn(count, width)
+        with torch.inference_mode():
+            yield _product(f"linear layer, {name}, 1 thread", linear.ratio(layer, rows, None, repetitions))
+        both = linear.ratio(layer, rows.requires_grad_(), torch.randn(count, out), repetitions)
+        yield _product(f"linear layer with gradients, {name}, 1 thread", both)
     torch.set_num_threads(threads)
+
+
+def _product(what: str, ratio: list[str]) -> Line:
+    """The library that semidbench takes here, beside the other."""
+    speeds = dict(zip(linear.LIBRARIES, map(float, ratio), strict=False))
+    own = speeds.pop(library())
+    ((other, peer),) = speeds.items()
+    return Line(what, "GFLOP/s", own, peer, f"{other}'s products", more=True)
 
 
 def training_small(asked: Asked) -> Lines:
@@ -163,8 +171,8 @@ def decoding(asked: Asked) -> Lines:
             unit = "ms a prompt"
             yield Line(what, unit, took[decode.OURS], took[decode.THEIRS], decode.THEIRS)
             yield Line(what, unit, took[decode.OURS], took[decode.OUR_ENCODER], "semidbench's encoder alone")
-            for library in (each for each in LIBRARIES if forced_name(each) in took):
-                yield Line(what, unit, took[decode.OURS], took[forced_name(library)], forced_name(library))
+            for other in (each for each in LIBRARIES if forced_name(each) in took):
+                yield Line(what, unit, took[decode.OURS], took[forced_name(other)], forced_name(other))
             asked_of = compared.task.shape.prompts[0]
             yield Line(f"{what}: answers equal to the peer's", "prompts", compared.equal, note=f"of {asked_of}")
             if compared.lists:

@@ -91,6 +91,8 @@ def test_training_is_beside_both_peers_and_a_forced_library(monkeypatch: pytest.
     shapes: list[tuple[int, int]] = []
     monkeypatch.setattr(training, "speed", speed)
     monkeypatch.setattr(training, "base_task", lambda batch, length, folder: shapes.append((batch, length)))
+    for name in list(LIBRARIES):
+        monkeypatch.delitem(LIBRARIES, name)
     monkeypatch.setitem(LIBRARIES, "another", lambda: None)
     found = [line.cells() for line in summary.training_base(QUICK)]
     assert [(cells[3], cells[4]) for cells in found] == [
@@ -122,9 +124,12 @@ def test_decoding_has_times_and_answers(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_other_parts_give_a_row_for_each_thing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(summary.linear, "SHAPES", {"a layer": (64, 8, 16)})
-    (layer,) = summary.products(QUICK)
-    assert layer.more
-    assert layer.unit == "GFLOP/s"
+    monkeypatch.setattr(summary.linear, "ratio", lambda *_: ["40", "50", "1.25"])
+    for own, factor in (("torch", "0.80"), ("oneDNN", "1.25")):
+        monkeypatch.setattr(summary, "library", lambda own=own: own)
+        layers = list(summary.products(QUICK))
+        assert [layer.cells()[4] for layer in layers] == [factor, factor]  # without and with gradients
+        assert all(layer.unit == "GFLOP/s" for layer in layers)
     monkeypatch.setattr(
         summary.startup,
         "COMMANDS",
