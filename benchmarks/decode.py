@@ -121,8 +121,7 @@ class Ours:
 
     def _encode(self, prompts: int, batch: int, encoder: Callable[[torch.Tensor, torch.Tensor], object]) -> float:
         def work() -> None:
-            on_gpu = self.device == "cuda"
-            with torch.inference_mode(), torch.autocast(self.device, dtype=torch.bfloat16, enabled=on_gpu):
+            with torch.inference_mode():
                 for tokens in torch.split(self.tokens[:prompts], batch):
                     encoder(tokens, torch.ones_like(tokens))
 
