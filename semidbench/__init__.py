@@ -16,6 +16,7 @@ from semidbench.version import __version__
 if TYPE_CHECKING:
     from semidbench.exchange.imported_ids import load_imported_ids as load_imported_ids
     from semidbench.leaderboards.board import leaderboard as leaderboard
+    from semidbench.leaderboards.frames import to_pandas as to_pandas
     from semidbench.runs.run import run as run
 
 __all__ = [
@@ -26,12 +27,14 @@ __all__ = [
     "leaderboard",
     "load_imported_ids",
     "run",
+    "to_pandas",
 ]
 
 _LAZY = {
     "run": "semidbench.runs.run",
     "leaderboard": "semidbench.leaderboards.board",
     "load_imported_ids": "semidbench.exchange.imported_ids",
+    "to_pandas": "semidbench.leaderboards.frames",
 }
 
 

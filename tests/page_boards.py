@@ -15,6 +15,7 @@ from semidbench.ids.usage import IdUse, id_use
 from semidbench.leaderboards.board import Row, leaderboard
 from semidbench.leaderboards.claims.judge import Ledger, judge
 from semidbench.leaderboards.significance import RowScores, paired_tests
+from semidbench.leaderboards.verdicts.column import column_verdicts
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
 from semidbench.results.cell_result import (
@@ -133,7 +134,7 @@ def _hostile_row(row: Row, name: str) -> Row:
 def many_rows(few: Ledger, n: int) -> Ledger:
     """A ledger of `n` schemes, which repeat those of a smaller one under other names, with tests of their own.
 
-    Every third row is far ahead in its first seed of three, so that its lead is significant and does not hold.
+    Every third row is far ahead in its first seed of three, so that its lead is significant and does not always hold.
     """
     board = few.board
     rows = tuple(
@@ -142,9 +143,10 @@ def many_rows(few: Ledger, n: int) -> Ledger:
     )
     rng = np.random.default_rng(0)
     scores = [
-        RowScores(row.name, {seed: rng.random(40) + i / 100 + (seed == 0 and i % 3 == 0) for seed in range(3)})
+        RowScores(row.name, {seed: rng.random(40) + i / 25 + (seed == 0 and i % 3 == 0) for seed in range(3)})
         for i, row in enumerate(rows)
     ]
     tests = paired_tests(scores, board.track.evaluation.alpha, board.track.evaluation.power)
-    columns = tuple(replace(column, tests=tests) for column in board.columns)
+    verdicts = column_verdicts(scores, tests)
+    columns = tuple(replace(column, scores=tuple(scores), tests=tests, verdicts=verdicts) for column in board.columns)
     return judge(replace(board, rows=rows, columns=columns))

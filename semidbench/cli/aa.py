@@ -21,11 +21,12 @@ def aa(
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     family: Annotated[
         int | None,
-        typer.Option(help="m of the Bonferroni correction. Default: the pairs of the rows of `--table all`."),
+        typer.Option(help="m, the pairs to correct for. Default: those of the rows of `--table all`."),
     ] = None,
-    unit: Annotated[
-        Literal["case", "seed"], typer.Option(help="What the t-tests pair: test items and users, or seeds.")
-    ] = "case",
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Judge the sets among the other rows in BESIDE/TRACK, as in its table.", file_okay=False),
+    ] = None,
     format: Annotated[Literal["table", "md", "json"], typer.Option(help="table is for the terminal.")] = "table",
 ) -> None:
     """How often do the tests tell a scheme from itself?
@@ -34,15 +35,15 @@ def aa(
 
     \b
     semidbench run --track demo --scheme content/rq-kmeans/shared --seeds 24 --out aa
-    semidbench aa --track demo --scheme content/rq-kmeans/shared --out aa
+    semidbench aa --track demo --scheme content/rq-kmeans/shared --out aa --beside leaderboards
     """
     from rich.console import Console
 
-    from semidbench.leaderboards import false_alarm_tables as aa_report
-    from semidbench.leaderboards.false_alarms import false_alarms
+    from semidbench.leaderboards.false_alarms import tables as aa_report
+    from semidbench.leaderboards.false_alarms.measure import false_alarms
     from semidbench.leaderboards.terminal import rich_table
 
-    found = false_alarms(track, scheme, out, size=size, repeats=repeats, seed=seed, family=family, unit=unit)
+    found = false_alarms(track, scheme, out, size=size, repeats=repeats, seed=seed, family=family, beside=beside)
     if format == "table":
         Console().print(rich_table(aa_report.alarms_grid(found), aa_report.aa_caption(found)))
         return

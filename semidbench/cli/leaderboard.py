@@ -30,9 +30,6 @@ def show(
     table: Annotated[
         Table | None, typer.Option(help="Only the rows of a published table; fewer pairs, another correction.")
     ] = None,
-    unit: Annotated[
-        Literal["case", "seed"], typer.Option(help="What the t-tests pair: test items and users, or seeds.")
-    ] = "case",
 ) -> None:
     """Print the leaderboard of the results in OUT/TRACK. Needs no torch.
 
@@ -46,7 +43,7 @@ def show(
     from semidbench.leaderboards.board import leaderboard
     from semidbench.published import table_rows
 
-    board = leaderboard(track, out, unit=unit, rows=table_rows(table) if table else None)
+    board = leaderboard(track, out, rows=table_rows(table) if table else None)
     if format == "table":
         Console().print(tables.to_rich(board))
         return

@@ -1,4 +1,4 @@
-"""Result files to a leaderboard: rows, reference rows, the six columns and their tests."""
+"""Result files to a leaderboard: rows, reference rows, the six columns, their tests and verdicts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from semidbench.api import TASKS, Task
 from semidbench.errors import UserError
 from semidbench.leaderboards.column_scores import column_scores
-from semidbench.leaderboards.significance import ColumnTests, Unit, paired_tests
+from semidbench.leaderboards.significance import ColumnTests, RowScores, paired_tests
+from semidbench.leaderboards.verdicts.column import ColumnVerdicts, column_verdicts
+from semidbench.leaderboards.verdicts.crossed_test import MIN_SEEDS
 from semidbench.methods.scheme import parse_method, parse_scheme
 from semidbench.published import published_order
 from semidbench.results.cell_result import CellResult, DatasetStamp, RowKind, protocol_sha256
@@ -59,13 +64,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One column of the main table and the tests between its numbered rows."""
+    """One column of the main table, and what tests say on its numbered rows.
+
+    Attributes:
+        n_cases: test cases.
+        scores: what the tests are made from, one entry per numbered row.
+        tests: the paper's, which superscripts show.
+        verdicts: which differences hold.
+    """
 
     task: Task
     group: Group
     metric: str
     n_cases: int
+    scores: tuple[RowScores, ...]
     tests: ColumnTests
+    verdicts: ColumnVerdicts
 
     @property
     def key(self) -> Key:
@@ -80,7 +94,6 @@ class Leaderboard:
         track: the protocol.
         split: "test" or "development".
         dataset: its hash, counts and ceilings.
-        unit: what the t-tests pair.
         rows: the numbered generative rows.
         references: the rankers, outside the tests.
         columns: the primary metric for each task and group.
@@ -91,7 +104,6 @@ class Leaderboard:
     track: Track
     split: str
     dataset: DatasetStamp
-    unit: Unit
     rows: tuple[Row, ...]
     references: tuple[Row, ...]
     columns: tuple[Column, ...]
@@ -100,8 +112,12 @@ class Leaderboard:
 
     @property
     def provisional(self) -> bool:
-        """Whether some row has one seed only, so that none of its differences can hold."""
-        return any(len(row.seeds) < 2 for row in self.rows)
+        """Whether some row has too few seeds for a verdict."""
+        return any(len(row.seeds) < MIN_SEEDS for row in self.rows)
+
+    def column(self, task: Task, group: Group) -> Column:
+        """The column of this task and group."""
+        return next(column for column in self.columns if (column.task, column.group) == (task, group))
 
 
 def results_folder(track: str, out: Path | str) -> Path:
@@ -114,22 +130,17 @@ def no_results(folder: Path) -> str:
     return f"no results in {folder}: put some in with `semidbench submit`, or delete {folder.parent}"
 
 
-def leaderboard(
-    track: str | Track, out: Path | str, unit: Unit = "case", rows: Collection[str] | None = None
-) -> Leaderboard:
+def leaderboard(track: str | Track, out: Path | str, rows: Collection[str] | None = None) -> Leaderboard:
     """The leaderboard of the results under `out`/<track name>/results.
 
     Args:
         track: a built-in track's name, or a track.
         out: where `semidbench run` wrote.
-        unit: "case" pairs test items and users in the t-tests, "seed" pairs seeds.
         rows: show and test these schemes only (names as `str(Scheme)` writes them); None means all.
 
     Raises:
         UserError: no results, damaged ones, ones of another track version, or rows that cannot be compared.
     """
-    if unit not in ("case", "seed"):
-        raise UserError(f"unknown unit {unit!r} for the t-tests. Available: case, seed")
     track = load_track(track) if isinstance(track, str) else track
     folder = results_folder(track.name, out)
     cells = read_cells(folder)
@@ -152,10 +163,9 @@ def leaderboard(
         track=track,
         split=cells[0].split,
         dataset=cells[0].dataset,
-        unit=unit,
         rows=tuple(_row(number, by_row["scheme", name]) for number, name in enumerate(schemes, 1)),
         references=tuple(_row(None, by_row["ranker", name]) for name in rankers),
-        columns=tuple(_columns(track, schemes, cells, folder, unit)),
+        columns=tuple(_columns(track, schemes, cells, folder)),
         left_out=tuple(name for name in found if name not in schemes),
         mixed=_mixed(cells),
     )
@@ -230,13 +240,13 @@ def _by_key(cell: CellResult) -> dict[Key, float | None]:
     return found
 
 
-def _columns(
-    track: Track, schemes: Sequence[str], cells: Sequence[CellResult], folder: Path, unit: Unit
-) -> Iterable[Column]:
+def _columns(track: Track, schemes: Sequence[str], cells: Sequence[CellResult], folder: Path) -> Iterable[Column]:
     rule = track.evaluation
     for scores in column_scores(track, schemes, cells, folder):
-        tests = paired_tests(scores.rows, rule.alpha, rule.power, unit)
-        yield Column(scores.task, scores.group, f"R@{rule.primary}", scores.n_cases, tests)
+        tests = paired_tests(scores.rows, rule.alpha, rule.power)
+        verdicts = column_verdicts(scores.rows, tests)
+        metric = f"R@{rule.primary}"
+        yield Column(scores.task, scores.group, metric, scores.n_cases, scores.rows, tests, verdicts)
 
 
 def _mixed(cells: Iterable[CellResult]) -> tuple[str, ...]:
@@ -251,6 +261,12 @@ def _mixed(cells: Iterable[CellResult]) -> tuple[str, ...]:
         for name, state in named:
             states.setdefault(name, set()).add(state)
     return tuple(sorted(name for name, seen in states.items() if len(seen) > 1))
+
+
+def reversed_in_all(board: Leaderboard, column: Column) -> NDArray[np.bool_]:
+    """Bool (R, R), whether it holds in this column that row a is above row b, and in All that it is below."""
+    every = board.column(column.task, "all")
+    return column.verdicts.holds & every.verdicts.holds.T
 
 
 def row_label(row: Row, index: int) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from semidbench.api import TASKS, Task
+from semidbench.leaderboards.verdicts.crossed_test import MIN_SEEDS
 
 if TYPE_CHECKING:
     from semidbench.leaderboards.board import Column, Leaderboard
@@ -32,14 +35,12 @@ def short_caption(board: Leaderboard) -> list[str]:
         "Mean, and standard deviation over seeds beneath. Bold: best; underlined: second. #: row number, not rank.",
         _CROWDED if superscripts_crowd(board) else tests[0],
         *details,
-        "Beneath the rule: reference rows, not tested. leaderboard.md says which differences hold over the seeds and "
-        "which choices of the protocol are ours.",
+        "Beneath the rule: reference rows, not tested. leaderboard.md says which differences hold or are likely, what "
+        "that means, and which choices of the protocol are ours.",
     ]
 
 
-_CROWDED = (
-    "Who beats whom stands in leaderboard.md: the superscripts of so many rows do not fit here. n, m, d, t: see there."
-)
+_CROWDED = "Who beats whom stands in leaderboard.md: the superscripts of so many rows do not fit here."
 
 
 def superscripts_crowd(board: Leaderboard) -> bool:
@@ -52,7 +53,7 @@ def superscripts_count(board: Leaderboard) -> bool:
     return len(board.rows) > 30
 
 
-HOW_OFTEN_WRONG = "How often this rule calls a scheme better than itself: docs/explanation/false-alarms.md."
+HOW_OFTEN_WRONG = "How often these tests find something where there is nothing: docs/explanation/false-alarms.md."
 
 _HELD_OUT = {
     "test": "test queries are paraphrases or otherwise held out, and no test query equals a training query",
@@ -62,9 +63,9 @@ _HELD_OUT = {
 
 
 def provisional_warning(board: Leaderboard) -> list[str]:
-    """A warning if some row has one seed only."""
-    single = "Provisional: a row with one seed shows a direction and no more; none of its differences can hold."
-    return [single] if board.provisional else []
+    """A warning if some row has too few seeds for a verdict."""
+    few = f"Provisional: a row with fewer than {MIN_SEEDS} seeds shows a direction and no more; it has no verdicts."
+    return [few] if board.provisional else []
 
 
 def mixed_warning(board: Leaderboard) -> list[str]:
@@ -88,7 +89,7 @@ def _numbers(board: Leaderboard) -> list[str]:
         f"Track {board.track.name}, version {board.track.version}, {board.split} split; {seeds_line(board)}.",
         data_line(board),
         f"R@{rule.primary} counts items. Mean ± standard deviation over seeds (ddof 1; a dash for a single seed). "
-        "Bold: the best scheme of a column; underlined: the second. #: the row's number, not its rank.",
+        "Bold: the best mean of a column's schemes; underlined: the second. #: the row's number, not its rank.",
         f"Head: cases whose target is one of the {100 * rule.head_share:.4g}% of items with the most training "
         "interactions (rounded up, ties by item number); Torso: the others; All is their mean, weighted by their test "
         "items or users.",
@@ -130,46 +131,58 @@ def seeds_line(board: Leaderboard) -> str:
 
 
 def _tests(board: Leaderboard) -> list[str]:
-    rule = board.track.evaluation
+    """The paper's test in one line, the verdicts in another, and then the numbers of both by task."""
     if not any(column.tests.m for column in board.columns):
-        needs = "two schemes and two test cases" if board.unit == "case" else "two schemes and two common seeds"
-        return [f"No significance tests: they need {needs} at least."]
+        return ["No significance tests: they need two schemes and two test cases at least."]
+    rule = board.track.evaluation
     superscripts = "how many schemes" if superscripts_count(board) else "numbers of the schemes that"
-    lines = [
-        f"Superscripts: {superscripts} the row beats significantly, by two-sided paired Student's t-tests (scipy) at "
-        f"alpha = {rule.alpha:g}, Bonferroni-corrected over the m pairs of schemes in the column. "
-        "Pairs of schemes with different seeds are compared over their common seeds. n: paired observations; d: the "
-        f"smallest difference found with power {rule.power:g}, from the largest standard deviation of paired "
-        "differences in the column; t: the |t| to exceed.",
+    return [
+        f"Superscripts: {superscripts} the row beats significantly by the paper's test: two-sided paired Student's "
+        f"t-tests over test items or users, of means over each row's seeds, at alpha = {rule.alpha:g}, Bonferroni-"
+        "corrected over the m pairs of schemes in the column. It leaves out that other seeds give other means. n: test "
+        f"items or users; d: the smallest difference that it finds with power {rule.power:g}, from the largest "
+        "standard deviation of paired differences in the column.",
+        verdict_rule(board),
         *(_task_tests(board, task) for task in TASKS),
     ]
-    if board.unit == "case":
-        lines.append(
-            "The tests pair over cases, so the variance between seeds is left out of them. The list of significant "
-            "differences therefore says in how many seeds the row was ahead; a difference holds only if it is "
-            "significant and the row was ahead in all common seeds but one at most, of two or more. "
-            f"{HOW_OFTEN_WRONG}"
-        )
-    return lines
+
+
+def verdict_rule(board: Leaderboard) -> str:
+    """What holds, likely and unsettled mean."""
+    rule, equivalence = board.track.evaluation, board.track.equivalence
+    equivalent = (
+        f" Equivalent: the {100 * (1 - 2 * rule.alpha):g}% interval lies within ±{equivalence.margin:g} (our margin)."
+        if equivalence
+        else ""
+    )
+    return (
+        "Verdicts are about other seeds and other test items or users, too: both are random in a crossed (quasi-F) "
+        "test, each row has its own seeds, and the seeds' variance is moderated over the column's rows. A difference "
+        f"holds if it is significant at {rule.alpha:g} after Holm's correction over the column's pairs, it is likely "
+        "after Benjamini and Hochberg's (of all that hold or are likely, at most that share is expected to be wrong), "
+        "and else unsettled, which does not mean equal. Rows with fewer than "
+        f"{MIN_SEEDS} seeds are provisional.{equivalent} {HOW_OFTEN_WRONG}"
+    )
 
 
 def _task_tests(board: Leaderboard, task: Task) -> str:
-    units = {
-        "search": "test items (mean over the item's queries and the seeds)",
-        "rec": "users (mean over the seeds)",
-    }
-    unit = units[task] if board.unit == "case" else "seeds (mean over the cases)"
-    columns = [_column(column) for column in board.columns if column.task == task]
-    return f"{'Search' if task == 'search' else 'Recommendation'}: paired are {unit}. {'; '.join(columns)}."
+    units = {"search": "test items (mean over an item's queries)", "rec": "users"}
+    columns = [_column(board, column) for column in board.columns if column.task == task]
+    return f"{'Search' if task == 'search' else 'Recommendation'}: the units are {units[task]}. {'; '.join(columns)}."
 
 
-def _column(column: Column) -> str:
-    tests = column.tests
+def _column(board: Leaderboard, column: Column) -> str:
+    tests, verdicts = column.tests, column.verdicts
     start = f"{column.group.title()} ({column.n_cases:,} cases): n = {tests.n:,}, m = {tests.m}"
     if not tests.m:
         return f"{start}, not tested"
     found = "none" if tests.detectable is None else f"{tests.detectable:.3f}"
-    return f"{start}, d = {found}, t = {tests.critical_t:.2f}"
+    start += f", d = {found}"
+    hold, likely = int(verdicts.holds.sum()), int(verdicts.likely.sum())
+    judged = f"{hold} hold, {likely} are likely, {verdicts.m - hold - likely} unsettled"
+    if board.track.equivalence:
+        judged += f", {int(np.triu(verdicts.equivalent(board.track.equivalence.margin)).sum())} equivalent"
+    return f"{start}; {judged if verdicts.m else 'no verdicts'}"
 
 
 def _examples(board: Leaderboard) -> str:
@@ -190,6 +203,6 @@ def _ours(board: Leaderboard) -> list[str]:
         f"every interaction counts; {_examples(board)} and all queries are shuffled together, unweighted",
         _HELD_OUT[board.split],
         "Head and Torso partition the test cases by target item (the paper's Table 2 does not)",
-        "the units of the t-tests and their Bonferroni family",
+        "the units of the t-tests, their Bonferroni family, and the verdicts",
     ]
     return [f"Ours, the paper is silent: {'; '.join(choices)}."]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semidbench.api import Task
-from semidbench.leaderboards.board import Column, Key, Leaderboard, Row
+from semidbench.leaderboards.board import Column, Key, Leaderboard, Row, reversed_in_all
 from semidbench.leaderboards.caption import superscripts_count
-from semidbench.leaderboards.significance import Pairs, ordered_pairs
 
 DASH = "–"
-MOST_PAIRS = 1_000  # significant pairs of a board that are listed one by one
+REVERSED = "in All the reverse holds"
+MOST_PAIRS = 1_000  # pairs of a board with a verdict that are listed one by one
 TASK_NAMES: Mapping[Task, str] = {"search": "Search", "rec": "Recommendation"}
 
 
@@ -77,37 +78,58 @@ def full_grid(board: Leaderboard, task: Task) -> Grid:
 
 
 def pairs_grid(board: Leaderboard) -> Grid:
-    """The significant pairs, with what the tests leave out: in how many seeds the row was ahead.
+    """The differences that hold or are likely.
 
     Where they are more than a reader can use, those of each column's best row.
     """
-    found = [(column, ordered_pairs(column.tests)) for column in board.columns]
-    total = sum(int(pairs.significant.sum()) for _, pairs in found)
-    title = "Significant differences"
-    if total <= MOST_PAIRS:
-        rows = [_pair(board, column, pairs, at) for column, pairs in found for at in np.flatnonzero(pairs.significant)]
-    else:
-        rows = [
-            _pair(board, column, pairs, at)
-            for column, pairs in found
-            for at in np.flatnonzero(pairs.significant & (pairs.better == _best(board, column)))
-        ]
-        title += f" of each column's best scheme: {len(rows):,} of {total:,}; leaderboard.json has all"
-    headers = ("Column", "Row", "beats", "by", "corrected p", "seeds ahead", "holds")
-    return Grid(title, headers, tuple(rows))
-
-
-def _pair(board: Leaderboard, column: Column, pairs: Pairs, at: np.int64) -> tuple[Cell, ...]:
-    better, worse = board.rows[pairs.better[at]], board.rows[pairs.worse[at]]
-    return (
-        Cell(f"{TASK_NAMES[column.task]} {column.group.title()}"),
-        Cell(f"{better.number} {better.name}"),
-        Cell(f"{worse.number} {worse.name}"),
-        Cell(f"{pairs.difference[at]:.3f}"),
-        Cell(f"{pairs.p[at]:.1e}"),
-        Cell(f"{pairs.seeds_ahead[at]}/{pairs.n_seeds[at]}"),
-        Cell("yes" if pairs.holding[at] else "no"),
+    found = [(column, np.argwhere(column.verdicts.holds | column.verdicts.likely)) for column in board.columns]
+    total = sum(len(pairs) for _, pairs in found)
+    title = "Differences that hold or are likely"
+    if total > MOST_PAIRS:
+        found = [(column, pairs[pairs[:, 0] == _best(board, column)]) for column, pairs in found]
+        shown = sum(len(pairs) for _, pairs in found)
+        title += f", of each column's best scheme: {shown:,} of {total:,}; leaderboard.json has all"
+    rows = tuple(
+        (Cell(f"{TASK_NAMES[column.task]} {column.group.title()}"), *cells)
+        for column, pairs in found
+        for cells in pair_lines(board, column, pairs)
     )
+    return Grid(title, ("Column", *pair_headers(board)), rows)
+
+
+def pair_headers(board: Leaderboard) -> tuple[str, ...]:
+    """The headers of `pair_lines`."""
+    return ("Row", "above", "by", interval_header(board), "p (Holm)", "p (BH)", "seeds ahead", "Verdict")
+
+
+def interval_header(board: Leaderboard) -> str:
+    """Such as `95% interval`."""
+    return f"{100 * (1 - board.track.evaluation.alpha):g}% interval"
+
+
+def pair_lines(board: Leaderboard, column: Column, pairs: NDArray[np.int64]) -> Iterator[tuple[Cell, ...]]:
+    """A line for each pair of rows, int64 (M, 2), the better row first."""
+    names = [f"{row.number} {row.name}" for row in board.rows]
+    reverse, tests, verdicts = reversed_in_all(board, column), column.tests, column.verdicts
+    for a, b in pairs.tolist():
+        verdict = verdicts.verdict(a, b)
+        yield (
+            Cell(names[a]),
+            Cell(names[b]),
+            Cell(f"{verdicts.difference[a, b]:.3f}"),
+            Cell(interval_text(float(verdicts.difference[a, b]), float(verdicts.margin_of_error[a, b]))),
+            Cell(f"{verdicts.holm[a, b]:.1e}"),
+            Cell(f"{verdicts.fdr[a, b]:.1e}"),
+            Cell(f"{tests.seeds_ahead[a, b]}/{tests.n_seeds[a, b]}" if tests.n_seeds[a, b] else DASH),
+            Cell(f"{verdict} ({REVERSED})" if reverse[a, b] else verdict),
+        )
+
+
+def interval_text(difference: float, half_width: float) -> str:
+    """`+0.012 to +0.034`; a dash where there is no interval (NaN)."""
+    if half_width != half_width:
+        return DASH
+    return f"{difference - half_width:+.3f} to {difference + half_width:+.3f}"
 
 
 def _best(board: Leaderboard, column: Column) -> int:

@@ -5,21 +5,22 @@ The bytes depend on the leaderboard alone: not on the locale, the time or the or
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from semidbench.api import TASKS
 from semidbench.errors import one_line
 from semidbench.leaderboards.board import Column, Leaderboard, Row
 from semidbench.leaderboards.caption import caption, short_caption, superscripts_crowd
+from semidbench.leaderboards.frames import metrics_frame
 from semidbench.leaderboards.grids import DASH, Cell, Grid, full_grid, main_grid, pairs_grid, ten_digits
 from semidbench.leaderboards.markdown import md_table, md_text
-from semidbench.leaderboards.significance import ordered_pairs
 from semidbench.leaderboards.terminal import new_table, style
 from semidbench.store.files import write_texts
 from semidbench.store.json_text import json_text
@@ -27,7 +28,7 @@ from semidbench.store.json_text import json_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 3
+SCHEMA = 4
 TableFormat = Literal["md", "csv", "json", "latex"]
 
 
@@ -48,7 +49,7 @@ def files(board: Leaderboard, folder: Path) -> dict[Path, str]:
 
 
 def to_markdown(board: Leaderboard) -> str:
-    """GitHub Markdown: the main table, its caption, the significant pairs, and all metrics."""
+    """GitHub Markdown: the main table, its caption, the differences that hold or are likely, and all metrics."""
     parts = [f"# {md_text(main_grid(board).title)}", md_text(board.track.about), md_table(main_grid(board))]
     parts.append("\n".join(f"- {md_text(line)}" for line in caption(board)))
     parts.append("In this file `**` sets the best row, `<ins>` (underlined) the second, `<sup>` the superscripts.")
@@ -69,15 +70,17 @@ def to_latex(board: Leaderboard) -> str:
 
 
 def _tex_table(grid: Grid, notes: Sequence[str]) -> str:
-    from tabulate import tabulate
+    import pandas as pd
 
     lines = [[_tex_cell(cell) for cell in row] for row in (*grid.rows, *grid.references)]
-    headers = [_tex(header) for header in grid.headers]
-    body = str(tabulate(lines, headers=headers, tablefmt="latex_raw", disable_numparse=True)).split("\n")
+    style = pd.DataFrame(lines, columns=[_tex(header) for header in grid.headers]).style.hide(axis="index")
+    rules = [{"selector": f"{place}rule", "props": ":hline;"} for place in ("top", "mid", "bottom")]  # no package
+    text = style.set_table_styles(rules).to_latex(column_format="l" * len(grid.headers))
+    body = str(text).rstrip("\n").split("\n")
     if grid.references and grid.rows:
         body.insert(len(body) - 2 - len(grid.references), r"\hline")
-    text = "\n".join(_tex(note) for note in notes)
-    return "\n".join([r"\begin{table}", r"\centering", *body, rf"\caption{{{text}}}", r"\end{table}"])
+    caption = "\n".join(_tex(note) for note in notes)
+    return "\n".join([r"\begin{table}", r"\centering", *body, rf"\caption{{{caption}}}", r"\end{table}"])
 
 
 def _tex_cell(cell: Cell) -> str:
@@ -108,15 +111,12 @@ def _tex(text: str) -> str:
 
 
 def to_csv(board: Leaderboard) -> str:
-    """Long form: one line per row, task, group and metric."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(["number", "row", "kind", "task", "group", "metric", "mean", "std", "n_seeds"])
-    for row in (*board.rows, *board.references):
-        for key in row.values:
-            mean, std = (ten_digits(value) for value in (row.mean(key), row.std(key)))
-            writer.writerow([row.number, _inert(row.name), row.kind, *key, mean, std, len(row.seeds)])
-    return sink.getvalue()
+    """Long form: one line per row, task, group and metric (`frames.Frames.metrics`)."""
+    frame = metrics_frame(board)
+    frame["row"] = frame["row"].map(_inert)
+    for name in ("mean", "std"):
+        frame[name] = frame[name].map(ten_digits)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def _inert(text: str) -> str:
@@ -125,7 +125,7 @@ def _inert(text: str) -> str:
 
 
 def to_json(board: Leaderboard) -> str:
-    """Everything, versioned: rows with every metric and seed, columns with every test.
+    """Everything, versioned: rows with every metric and seed, columns with every test and verdict.
 
     A column's pairs are a table by columns: the entries at one place of its lists are one pair, a the better row.
     """
@@ -133,7 +133,7 @@ def to_json(board: Leaderboard) -> str:
         "semidbench_leaderboard": SCHEMA,
         "track": {"name": board.track.name, "version": board.track.version, "about": board.track.about},
         "split": board.split,
-        "unit": board.unit,
+        "equivalence_margin": board.track.equivalence.margin if board.track.equivalence else None,
         "caption": caption(board),
         "rows": [_json_row(row) for row in board.rows],
         "references": [_json_row(row) for row in board.references],
@@ -159,29 +159,59 @@ def _json_row(row: Row) -> dict[str, Any]:
 
 
 def _json_column(board: Leaderboard, column: Column) -> dict[str, Any]:
-    tests, pairs = column.tests, ordered_pairs(column.tests)
-    numbers = [row.number for row in board.rows]
+    tests, verdicts = column.tests, column.verdicts
+    spread = verdicts.tests.spread
     return {
         "task": column.task,
         "group": column.group,
         "metric": column.metric,
         "cases": column.n_cases,
         "n": tests.n,
-        "m": tests.m,
         "alpha": tests.alpha,
-        "smallest_detectable_difference": ten_digits(tests.detectable),
-        "critical_t": ten_digits(tests.critical_t),
-        "pairs": {
-            "a": [numbers[at] for at in pairs.better.tolist()],
-            "b": [numbers[at] for at in pairs.worse.tolist()],
-            "difference": [ten_digits(difference) for difference in pairs.difference.tolist()],
-            "corrected_p": [ten_digits(p) if tests.m else None for p in pairs.p.tolist()],
-            "seeds_ahead": pairs.seeds_ahead.tolist(),
-            "common_seeds": pairs.n_seeds.tolist(),
-            "significant": pairs.significant.tolist(),
-            "holds": pairs.holding.tolist(),
+        "paper_test": {
+            "m": tests.m,
+            "smallest_detectable_difference": ten_digits(tests.detectable),
+            "critical_t": ten_digits(tests.critical_t),
         },
+        "verdicts": {
+            "m": verdicts.m,
+            "rows": {
+                "number": [row.number for row in board.rows],
+                "seeds": spread.seeds.tolist(),
+                "seed_deviation": _numbers(np.sqrt(spread.own)),
+                "seed_deviation_used": _numbers(np.sqrt(spread.used)),
+            },
+        },
+        "pairs": _json_pairs(board, column),
     }
+
+
+def _json_pairs(board: Leaderboard, column: Column) -> dict[str, list[Any]]:
+    tests, verdicts = column.tests, column.verdicts
+    better, worse = at = tests.ordered_pairs()
+    numbers = np.array([row.number for row in board.rows], np.int64)
+    margin = board.track.equivalence.margin if board.track.equivalence else 0.0
+    return {
+        "a": numbers[better].tolist(),
+        "b": numbers[worse].tolist(),
+        "difference": _numbers(tests.difference[at]),
+        "seeds_ahead": tests.seeds_ahead[at].tolist(),
+        "common_seeds": tests.n_seeds[at].tolist(),
+        "paper_corrected_p": _numbers(tests.p[at]),
+        "paper_significant": tests.significant[at].tolist(),
+        "standard_error": _numbers(verdicts.tests.standard_error[at]),
+        "df": _numbers(verdicts.tests.df[at]),
+        "margin_of_error": _numbers(verdicts.margin_of_error[at]),
+        "holm_p": _numbers(verdicts.holm[at]),
+        "bh_p": _numbers(verdicts.fdr[at]),
+        "verdict": [verdicts.verdict(a, b) for a, b in zip(better.tolist(), worse.tolist(), strict=True)],
+        "equivalent": verdicts.equivalent(margin)[at].tolist(),
+    }
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    """For files; None for NaN."""
+    return [None if value != value else ten_digits(value) for value in values.tolist()]
 
 
 def to_rich(board: Leaderboard) -> Table:

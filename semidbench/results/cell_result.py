@@ -126,8 +126,8 @@ class CellResult(Record):
 def protocol_sha256(track: Track) -> str:
     """Hash of every number of a track that can change any row's result.
 
-    Left out: the prose, the plan and what a submission needs (neither changes a number), and the methods' options
-    (recorded per cell).
+    Left out: the prose, the plan, what a submission needs and the margin of equivalence (none changes a result), and
+    the methods' options (recorded per cell).
     """
-    numbers = track.model_dump(mode="json", exclude={"about", "plan", "submission", "methods"})
+    numbers = track.model_dump(mode="json", exclude={"about", "plan", "submission", "equivalence", "methods"})
     return hash_json(numbers)

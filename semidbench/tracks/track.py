@@ -120,6 +120,12 @@ class Evaluation(Section):
         return self
 
 
+class Equivalence(Section):
+    """When two rows count as equal in practice. It changes no result: rows are judged by it afterwards."""
+
+    margin: Annotated[float, Field(gt=0, lt=1)]  # of the primary metric, absolute
+
+
 class Methods(Section):
     """Options that this track gives to methods, by kind and name; a scheme's brackets override them."""
 
@@ -172,6 +178,7 @@ class Track(Section):
     training: Training
     decoding: Decoding
     evaluation: Evaluation
+    equivalence: Equivalence | None = None  # None: no two rows are called equivalent
     methods: Methods = Methods()
     plan: RunPlan
     submission: SubmissionRules

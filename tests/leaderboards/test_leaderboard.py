@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ from semidbench.api import TASKS, Task
 from semidbench.errors import UserError
 from semidbench.leaderboards.board import Leaderboard, leaderboard
 from semidbench.leaderboards.grids import Cell, main_grid, pairs_grid
+from semidbench.leaderboards.significance import paired_tests
 from semidbench.leaderboards.tables import render, to_rich, write_tables
+from semidbench.leaderboards.verdicts.column import column_verdicts
 from semidbench.results.cases import Cases
 from semidbench.results.cell_metrics import compute_metrics
 from semidbench.results.cell_result import (
@@ -155,39 +159,54 @@ def test_the_family_is_the_numbered_pairs_of_a_column(board: Leaderboard) -> Non
     assert board.columns[3].tests.n == N_CASES
 
 
-def test_every_superscript_says_in_how_many_seeds(board: Leaderboard) -> None:
-    superscripts = sum(len(cell.beats) for row in main_grid(board).rows for cell in row)
+def test_every_difference_that_holds_or_is_likely_is_listed(board: Leaderboard) -> None:
     listed = pairs_grid(board).rows
-    assert len(listed) == superscripts > 0
+    assert len(listed) == sum(int((c.verdicts.holds | c.verdicts.likely).sum()) for c in board.columns) > 0
     line = next(row for row in listed if row[0].text == "Search All" and row[1].text == f"2 {SEARCH}")
-    assert line[5].text == "3/3"
-    assert line[6].text == "yes"
+    verdicts, other = board.columns[0].verdicts, int(line[2].text.split()[0]) - 1
+    half = verdicts.margin_of_error[1, other]
+    difference = verdicts.difference[1, other]
+    assert line[3].text == f"{difference:.3f}"
+    assert line[4].text == f"{difference - half:+.3f} to {difference + half:+.3f}"
+    assert (line[5].text, line[6].text) == (f"{verdicts.holm[1, other]:.1e}", f"{verdicts.fdr[1, other]:.1e}")
+    assert line[7].text == "3/3"
+    assert line[8].text == "holds"
+
+
+def test_a_pair_that_holds_against_all_is_marked(board: Leaderboard) -> None:
+    """In Head the reverse of what holds in All holds: a board whose columns are made to disagree."""
+    every, head = board.columns[:2]
+    named = [row.name for row in every.scores]
+    scores = tuple(replace(row, name=name) for row, name in zip(every.scores[::-1], named, strict=True))
+    tests = paired_tests(scores, 0.05, 0.8)
+    turned = replace(head, scores=scores, tests=tests, verdicts=column_verdicts(scores, tests))
+    lines = pairs_grid(replace(board, columns=(every, turned, *board.columns[2:]))).rows
+    marked = [line for line in lines if line[8].text == "holds (in All the reverse holds)"]
+    assert marked
+    assert {line[0].text for line in marked} == {"Search Head"}
+    assert not [line for line in pairs_grid(board).rows if "reverse" in line[8].text]
 
 
 def test_the_caption_says_what_was_tested(board: Leaderboard) -> None:
     text = " ".join(render(board, "md").split())
     n = board.columns[0].tests.n
     assert f"Track smoke, version {TRACK.version}, test split" in text
-    assert f"All ({N_CASES} cases): n = {n}, m = 6, d = {board.columns[0].tests.detectable:.3f}" in text
+    verdicts = board.columns[0].verdicts
+    hold, likely = int(verdicts.holds.sum()), int(verdicts.likely.sum())
+    detectable = board.columns[0].tests.detectable
+    assert f"All ({N_CASES} cases): n = {n}, m = 6, d = {detectable:.3f}; {hold} hold, {likely} are likely" in text
     for words in (
         "alpha = 0.05",
         "rows differ in their seeds: 0, 1, 2 for",
         "0 for popularity, bm25",
         "broken uniformly at random, in expectation",
         "Ours, the paper is silent",
-        "the variance between seeds is left out",
+        "leaves out that other seeds give other means",
+        "both are random in a crossed (quasi-F) test",
+        "lies within ±0.01 (our margin)",
         "1% of items",
     ):
         assert words in text
-
-
-def test_seeds_as_unit(out: Path) -> None:
-    board = leaderboard("smoke", out, unit="seed")
-    assert {(column.tests.n, column.tests.m) for column in board.columns} == {(3, 6)}
-    assert f"t = {board.columns[0].tests.critical_t:.2f}" in render(board, "md")
-    assert board.columns[0].tests.critical_t == pytest.approx(10.9, abs=0.05)  # t.ppf(1 - .05 / 12, 2)
-    with pytest.raises(UserError, match="unknown unit 'query'"):
-        leaderboard("smoke", out, unit="query")  # type: ignore[arg-type]
 
 
 def test_names_survive_markdown(board: Leaderboard) -> None:
@@ -233,23 +252,30 @@ def test_csv_holds_everything_and_no_formula(board: Leaderboard) -> None:
 
 def test_json_is_versioned_and_holds_every_test(board: Leaderboard) -> None:
     raw = json.loads(render(board, "json"))
-    assert raw["semidbench_leaderboard"] == 3
+    assert raw["semidbench_leaderboard"] == 4
+    assert raw["equivalence_margin"] == 0.01
     assert raw["track"]["version"] == TRACK.version
     assert [row["name"] for row in raw["rows"]] == [row.name for row in board.rows]
     for column, said in zip(board.columns, raw["columns"], strict=True):
         listed = [dict(zip(said["pairs"], values, strict=True)) for values in zip(*said["pairs"].values(), strict=True)]
-        assert len(listed) == said["m"] == 6
+        assert len(listed) == said["paper_test"]["m"] == said["verdicts"]["m"] == 6
+        spread = column.verdicts.tests.spread
+        assert said["verdicts"]["rows"]["seed_deviation"] == pytest.approx(np.sqrt(spread.own), rel=1e-9)
         for pair in listed:
-            a, b, tests = pair["a"] - 1, pair["b"] - 1, column.tests
+            a, b, tests, verdicts = pair["a"] - 1, pair["b"] - 1, column.tests, column.verdicts
             assert pair["difference"] == pytest.approx(tests.difference[a, b], rel=1e-9)
             assert pair["difference"] >= 0
-            assert pair["corrected_p"] == pytest.approx(tests.p[a, b], rel=1e-9)
+            assert pair["paper_corrected_p"] == pytest.approx(tests.p[a, b], rel=1e-9)
+            assert pair["holm_p"] == pytest.approx(verdicts.holm[a, b], rel=1e-9)
+            assert pair["bh_p"] == pytest.approx(verdicts.fdr[a, b], rel=1e-9)
+            assert pair["margin_of_error"] == pytest.approx(verdicts.margin_of_error[a, b], rel=1e-9)
+            assert pair["equivalent"] == verdicts.equivalent(0.01)[a, b]
             assert (pair["seeds_ahead"], pair["common_seeds"]) == (tests.seeds_ahead[a, b], tests.n_seeds[a, b])
-            assert (pair["significant"], pair["holds"]) == (tests.beats(a, b), tests.holds(a, b))
+            assert (pair["paper_significant"], pair["verdict"]) == (tests.beats(a, b), verdicts.verdict(a, b))
     first = raw["columns"][0]["pairs"]
     at = list(zip(first["a"], first["b"], strict=True)).index((2, 1))
-    assert first["significant"][at]
-    assert first["holds"][at]
+    assert first["paper_significant"][at]
+    assert first["verdict"][at] == "holds"
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -293,8 +319,8 @@ def test_ten_rows_get_commas_between_superscripts(tmp_path: Path) -> None:
 
 
 def test_many_rows_are_counted_rather_than_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for i in range(31):
-        write(tmp_path, f"x{i}/y/z", 0, 1.0 if i == 3 else 0.01 * i, 0.0)
+    for i, seed in product(range(31), range(3)):
+        write(tmp_path, f"x{i}/y/z", seed, 1.0 if i == 3 else 0.01 * i, 0.0)
     board = leaderboard("smoke", tmp_path)
     tests = board.columns[0].tests
     for row, cell in zip(board.rows, cells_of(board, "Search R@30 All").values(), strict=True):
@@ -435,13 +461,14 @@ def test_caption_says_what_data_and_which_ceiling(tmp_path: Path) -> None:
     assert "R@30 of 0.990" in text
 
 
-def test_a_board_of_one_seed_is_provisional(tmp_path: Path) -> None:
+def test_a_board_of_two_seeds_is_provisional(tmp_path: Path) -> None:
     write(tmp_path, REC, 0, 0.1, 0.1)
+    write(tmp_path, REC, 1, 0.1, 0.1)
     board = leaderboard("smoke", tmp_path)
     assert render(board, "md").startswith("# Leaderboard of track smoke, version 2 (provisional)")
-    assert "none of its differences can hold" in render(board, "latex")
-    write(tmp_path, REC, 1, 0.1, 0.1)
-    assert "rovisional" not in render(leaderboard("smoke", tmp_path), "md")
+    assert "it has no verdicts" in render(board, "latex")
+    write(tmp_path, REC, 2, 0.1, 0.1)
+    assert "(provisional)" not in render(leaderboard("smoke", tmp_path), "md")
 
 
 def test_ten_rows_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:

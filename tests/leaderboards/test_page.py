@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semidbench.leaderboards.board import Leaderboard
+from semidbench.leaderboards.board import Column, Leaderboard
 from semidbench.leaderboards.claims.compare import paper_grids
 from semidbench.leaderboards.claims.judge import Ledger
 from semidbench.leaderboards.grids import Grid, main_grid
@@ -32,9 +32,8 @@ from semidbench.leaderboards.page.escaping import script_json, visible
 from semidbench.leaderboards.page.id_tables import id_grid
 from semidbench.leaderboards.page.labels import place_labels
 from semidbench.leaderboards.page.origin import rerun_command
-from semidbench.leaderboards.page.pairs import listed_pairs, p_code, packed_pairs, wins_grid
+from semidbench.leaderboards.page.pairs import listed_pairs, p_code, packed_pairs, superscripts_grid, wins_grid
 from semidbench.leaderboards.page.tradeoff import BOTTOM, LEFT, RIGHT, TOP, pareto_front, tradeoff
-from semidbench.leaderboards.significance import ColumnTests
 from semidbench.published import table_rows
 from tests.page_boards import HOSTILE_NAMES, HOSTILE_TEXT, hostile, ledger, many_rows
 
@@ -104,7 +103,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    return ledger(tmp_path_factory.mktemp("demo"), "demo", table_rows("extra"), 2)
+    return ledger(tmp_path_factory.mktemp("demo"), "demo", table_rows("extra"), 4)
 
 
 @pytest.fixture(scope="module")
@@ -185,25 +184,25 @@ def test_the_main_table_is_that_of_the_leaderboard(page: Element, which: str, re
             said = f"{mean.text()} ± {std.text().removeprefix('±') or '–'}"
             assert said == cell.text
             assert (bool(mean.all("b")), bool(mean.all("u"))) == (cell.best, cell.second)
-            beaten = [one.text() for one in td.all("span", **{"class": "wins"})]
+            above = [one.text() for one in td.all("span", **{"class": "wins"})]
             n = (
-                sum(board.columns[i].tests.beats(label - 1, b) for b in range(len(board.rows)))
+                sum(bool(board.columns[i].verdicts.holds[label - 1, b]) for b in range(len(board.rows)))
                 if isinstance(label, int)
                 else 0
             )
-            assert beaten == ([f"▲{n} beaten,"] if n else [])
+            assert above == ([f"▲{n} below,"] if n else [])
             exact = (board.rows + board.references)[wanted.index((label, name, line))].mean(board.columns[i].key)
             assert td.attributes["data-v"] == f"{exact:.6g}"
 
 
-def test_what_the_tests_pair_stands_beneath_each_header(page: Element, demo: Ledger) -> None:
+def test_how_many_units_stands_beneath_each_header(page: Element, demo: Ledger) -> None:
     (table,) = [table for table in page.all("table", **{"data-track": "demo"}) if table.all("caption")]
     headers = [header for header in table.all("th", scope="col") if "data-group" in header.attributes]
     for header, column in zip(headers, demo.board.columns, strict=True):
         unit = "item" if column.task == "search" else "user"
         n = f"{column.tests.n:,} {unit}{'s' * (column.tests.n > 1)}"
         assert " ".join(header.text().split()) == f"{column.group.title()} n = {n}"
-        assert header.attributes["data-paired"] == n
+        assert header.attributes["data-units"] == n
 
 
 def grid_of(table: Element) -> tuple[list[str], list[list[str]]]:
@@ -222,6 +221,7 @@ def assert_shows(page: Element, id: str, grid: Grid) -> None:
 def test_every_other_table_is_there(page: Element, paper: Ledger, demo: Ledger) -> None:
     assert_shows(page, "demo.ids.caption", id_grid(demo.board))
     assert_shows(page, "demo.wins", wins_grid(demo.board))
+    assert_shows(page, "demo.superscripts", superscripts_grid(demo.board))
     for i, grid in enumerate(listed_pairs(demo.board), 1):
         if grid.rows:
             assert_shows(page, f"demo.pairs.{i}", grid)
@@ -248,6 +248,9 @@ def test_claims_show_verdict_statement_and_numbers(page: Element, demo: Ledger) 
         assert line[1].startswith(judgement.verdict)
 
 
+SIGNED = ("difference", "low", "high")
+
+
 def unpacked(column: dict[str, str], n: int) -> dict[tuple[int, int], dict[str, int]]:
     """The packed tests of a column by pair, read in another way than the page's script does."""
     pairs = list(combinations(range(n), 2))
@@ -256,7 +259,7 @@ def unpacked(column: dict[str, str], n: int) -> dict[tuple[int, int], dict[str, 
         data = b64decode(text)
         width = len(data) // len(pairs)
         for i, pair in enumerate(pairs):
-            found[pair][name] = int.from_bytes(data[width * i : width * (i + 1)], "little", signed=name == "difference")
+            found[pair][name] = int.from_bytes(data[width * i : width * (i + 1)], "little", signed=name in SIGNED)
     return found
 
 
@@ -267,44 +270,74 @@ def printed_p(code: int) -> str:
     return f"{10 + digits}e-{exponent + 1}"
 
 
-def assert_packed(tests: ColumnTests, column: dict[str, str]) -> None:
-    for (a, b), entry in unpacked(column, len(tests.rows)).items():
-        p = tests.p[a, b]
+def assert_packed(column: Column, packed: dict[str, str]) -> None:
+    tests, verdicts = column.tests, column.verdicts
+    words = ("unsettled", "likely", "holds", "not tested")
+    for (a, b), entry in unpacked(packed, len(tests.rows)).items():
+        p = verdicts.holm[a, b]
         assert (isnan(p) and entry["p"] == 65_535) or float(printed_p(entry["p"])) == float(f"{p:.1e}")
-        assert f"{entry['difference'] / 1000:.3f}".lstrip("-") == f"{tests.difference[a, b]:.3f}".lstrip("-")
+        assert f"{entry['difference'] / 1000:.3f}".lstrip("-") == f"{verdicts.difference[a, b]:.3f}".lstrip("-")
+        for end, sign in (("low", -1), ("high", 1)):
+            exact = verdicts.difference[a, b] + sign * verdicts.margin_of_error[a, b]
+            assert (isnan(exact) and entry[end] == -32_768) or entry[end] / 1000 == pytest.approx(exact, abs=5.1e-4)
         assert (entry["ahead"], entry["behind"], entry["seeds"]) == (
             tests.seeds_ahead[a, b],
             tests.seeds_ahead[b, a],
             tests.n_seeds[a, b],
         )
-        significant, holds = (any(does(*pair) for pair in ((a, b), (b, a))) for does in (tests.beats, tests.holds))
-        assert entry["wins"] == significant + 2 * holds + 4 * bool(tests.difference[a, b] > 0)
+        word = verdicts.verdict(a, b)
+        assert words[entry["verdict"] % 4] == ("not tested" if word == "provisional" else word)
+        assert entry["verdict"] // 4 == int(verdicts.difference[a, b] > 0)  # nothing holds against All here
 
 
-def test_packed_tests_are_the_boards(page: Element, demo: Ledger) -> None:
+def test_packed_verdicts_are_the_boards(page: Element, demo: Ledger) -> None:
     (script,) = [one for one in page.all("script") if one.attributes.get("data-track") == "demo"]
     packed = json.loads(script.text())
     assert packed == packed_pairs(demo.board)
-    assert packed["rows"] == len(demo.board.rows)
+    assert (packed["rows"], packed["level"]) == (len(demo.board.rows), "95% interval")
     for column, entries in zip(demo.board.columns, packed["columns"], strict=True):
-        assert_packed(column.tests, entries)
+        assert_packed(column, entries)
 
 
-def test_packed_tests_of_many_rows(many: Ledger) -> None:
-    assert_packed(many.board.columns[0].tests, packed_pairs(many.board)["columns"][0])
+def test_packed_verdicts_of_many_rows(many: Ledger) -> None:
+    assert_packed(many.board.columns[0], packed_pairs(many.board)["columns"][0])
 
 
-def test_who_beats_whom_is_said_in_full(many: Ledger) -> None:
-    tests, kinds = many.board.columns[0].tests, set()
+def test_what_was_not_tested_and_what_the_reverse_holds_of_in_all_is_packed(tmp_path: Path, demo: Ledger) -> None:
+    few = ledger(tmp_path, "demo", table_rows("1"), 2).board
+    assert {one["verdict"] % 4 for one in unpacked(packed_pairs(few)["columns"][0], len(few.rows)).values()} == {3}
+    every, head = demo.board.columns[:2]
+    turned = replace(every.verdicts, difference=-every.verdicts.difference)
+    board = replace(
+        demo.board, columns=(every, replace(head, tests=every.tests, verdicts=turned), *demo.board.columns[2:])
+    )
+    codes = unpacked(packed_pairs(board)["columns"][1], len(board.rows))
+    reverse = {pair for pair, entry in codes.items() if entry["verdict"] & 8}
+    assert reverse == {pair for pair, entry in codes.items() if entry["verdict"] % 4 == 2} != set()
+
+
+def test_who_is_above_whom_is_said_in_full(many: Ledger) -> None:
+    column, kinds = many.board.columns[0], set()
+    verdicts = column.verdicts
     for a, row in enumerate(wins_grid(many.board).rows):
-        said: dict[int, bool] = {}
-        for span in row[2].text.split(", ") if row[2].text != "–" else []:
-            first, _, last = span.strip("()").partition("–")
-            said |= dict.fromkeys(range(int(first), int(last or first) + 1), not span.startswith("("))
+        said = numbers_of(row[2].text)
         kinds |= set(said.values())
-        assert said == {b + 1: tests.holds(a, b) for b in range(40) if tests.beats(a, b)}
+        assert said == {
+            b + 1: bool(verdicts.holds[a, b]) for b in range(40) if verdicts.holds[a, b] or verdicts.likely[a, b]
+        }
     assert kinds == {True, False}
+    for a, row in enumerate(superscripts_grid(many.board).rows):
+        assert [*numbers_of(row[2].text)] == [b + 1 for b in range(40) if column.tests.beats(a, b)]
     assert listed_pairs(many.board) == ()
+
+
+def numbers_of(text: str) -> dict[int, bool]:
+    """The numbers in a text such as `1–3, (5)`, and whether each stands without parentheses."""
+    said: dict[int, bool] = {}
+    for span in text.split(", ") if text != "–" else []:
+        first, _, last = span.strip("()").partition("–")
+        said |= dict.fromkeys(range(int(first), int(last or first) + 1), not span.startswith("("))
+    return said
 
 
 @given(st.floats(0, 1))
@@ -494,7 +527,7 @@ def test_id_diagnostics_are_means_over_seeds(demo: Ledger) -> None:
 def test_the_command_makes_the_row_again(paper: Ledger, demo: Ledger) -> None:
     row = demo.board.rows[0]
     words = shlex.split(rerun_command(demo.board.track, row, "test"))
-    assert words == ["semidbench", "run", "--track", "demo", "--scheme", row.name, "--seeds", "2"]
+    assert words == ["semidbench", "run", "--track", "demo", "--scheme", row.name, "--seeds", "4"]
     popularity = next(one for one in paper.board.references if one.name == "popularity")
     command = rerun_command(paper.board.track, popularity, "development")
     assert command == "semidbench run --track paper --seeds 1 --data DIR --split development"
@@ -507,7 +540,7 @@ def test_origins_name_plugins_versions_options_and_machines(page: Element, demo:
     text = " ".join(by_id(page, "demo.origin.1").text().split())
     for words in ("semidbench 0.1.0 (cccccccc)", "semidbench-faiss 0.1.0 (ffffffff)", "embedder: epochs=10, lr=0.01"):
         assert words in text
-    assert "Seeds0, 1" in text.replace(" Seeds ", "Seeds").replace("Seeds ", "Seeds")
+    assert "Seeds0, 1, 2, 3" in text.replace(" Seeds ", "Seeds").replace("Seeds ", "Seeds")
     assert "cpu, AMD EPYC, Python 3.11.7" in text
     assert rerun_command(demo.board.track, demo.board.rows[0], "test") in text
 
@@ -537,7 +570,7 @@ def test_a_name_can_be_read_but_not_hidden_in() -> None:
 def test_warnings_come_first(tmp_path: Path) -> None:
     alone = parse(render_page([ledger(tmp_path, "demo", ("-/-/random", "-/-/atomic"), 1)]))
     (header,) = by_id(alone, "demo").all("header")
-    assert "Provisional: a row with one seed" in header.text()
+    assert "Provisional: a row with fewer than 3 seeds" in header.text()
     assert "version 2 · test split" in header.text()
 
 

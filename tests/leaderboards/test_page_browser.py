@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from semidbench.leaderboards.claims.judge import Ledger
@@ -38,7 +39,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    return ledger(tmp_path_factory.mktemp("demo"), "demo", table_rows("2"), 2)
+    return ledger(tmp_path_factory.mktemp("demo"), "demo", table_rows("2"), 4)
 
 
 @pytest.fixture(scope="module")
@@ -145,18 +146,22 @@ def test_sorting_by_keyboard_and_in_every_table(visitor: Visitor, demo: Ledger) 
 
 def note_of(demo: Ledger, row: int, at: int) -> list[list[str]]:
     """The lines that the note on a number should have."""
-    tests, names = demo.board.columns[at].tests, [one.name for one in demo.board.rows]
-    return [
-        [
-            f"{b + 1} {names[b]}",
-            f"{tests.difference[row, b]:.3f}",
-            f"{tests.p[row, b]:.1e}",
-            f"{tests.seeds_ahead[row, b]}/{tests.n_seeds[row, b]}",
-            "yes" if tests.holds(row, b) else "no",
-        ]
-        for b in range(len(names))
-        if tests.beats(row, b)
-    ]
+    column, names = demo.board.columns[at], [one.name for one in demo.board.rows]
+    tests, verdicts = column.tests, column.verdicts
+    lines = []
+    for b in np.flatnonzero(verdicts.holds[row] | verdicts.likely[row]).tolist():
+        difference, half = verdicts.difference[row, b], verdicts.margin_of_error[row, b]
+        lines.append(
+            [
+                f"{b + 1} {names[b]}",
+                f"{difference:.3f}",
+                verdicts.verdict(row, b),
+                f"{difference - half:+.3f} to {difference + half:+.3f}".replace("-0.000", "+0.000"),
+                f"{verdicts.holm[row, b]:.1e}" if verdicts.holm[row, b] < 1 else "1",
+                f"{tests.seeds_ahead[row, b]}/{tests.n_seeds[row, b]}",
+            ]
+        )
+    return lines
 
 
 def lines_of(tip: Any) -> list[list[str]]:
@@ -166,8 +171,8 @@ def lines_of(tip: Any) -> list[list[str]]:
 
 def test_a_note_on_hover_and_focus(visitor: Visitor, demo: Ledger) -> None:
     page = visitor.visit("plain")
-    tip, tests = page.get_by_role("tooltip"), demo.board.columns[1].tests
-    row = max(range(len(demo.board.rows)), key=lambda a: int(tests.significant[a].sum()))
+    tip, verdicts = page.get_by_role("tooltip"), demo.board.columns[1].verdicts
+    row = max(range(len(demo.board.rows)), key=lambda a: int((verdicts.holds | verdicts.likely)[a].sum()))
     number = page.locator(f"#demo\\.row\\.{row + 1} .tell").nth(1)
     assert tip.count() == 0
     number.hover()
@@ -182,7 +187,7 @@ def test_a_note_on_hover_and_focus(visitor: Visitor, demo: Ledger) -> None:
     number.focus()
     tip.wait_for()
     assert "Search R@30 Head" in tip.inner_text()
-    assert re.search(r"Tests pair \d+ items?\.", tip.inner_text())
+    assert re.search(r"Tested on \d+ items?\.", tip.inner_text())
     page.keyboard.press("Escape")
     assert tip.count() == 0
     assert number.evaluate("one => one === document.activeElement")
@@ -203,13 +208,17 @@ def test_every_note_says_what_the_tests_say(visitor: Visitor, demo: Ledger) -> N
     assert len(found) == len(board.rows) * len(board.columns)
     for i, (heading, lines, rest) in enumerate(found):
         row, at = divmod(i, len(board.columns))
-        tests, n = board.columns[at].tests, len(board.rows)
+        verdicts = board.columns[at].verdicts
         assert heading.startswith(f"{row + 1} {board.rows[row].name}")
         assert lines == note_of(demo, row, at)
-        beaten_by = [b + 1 for b in range(n) if tests.beats(b, row)]
-        level = [b + 1 for b in range(n) if b != row and not tests.beats(b, row) and not tests.beats(row, b)]
-        wanted = [f"Beaten by: {', '.join(map(str, beaten_by))}."] if beaten_by else []
-        wanted += [f"No significant difference from: {', '.join(map(str, level))}."] if level else []
+        others = [
+            ("Below, which holds", verdicts.holds[:, row]),
+            ("Below, which is likely", verdicts.likely[:, row]),
+            ("Unsettled", [verdicts.verdict(row, b) == "unsettled" for b in range(len(board.rows))]),
+        ]
+        wanted = [
+            f"{what}: {', '.join(str(b + 1) for b in np.flatnonzero(found))}." for what, found in others if any(found)
+        ]
         assert rest == wanted
 
 

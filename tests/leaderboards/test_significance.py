@@ -10,9 +10,8 @@ import pingouin as pg
 import pytest
 from scipy import stats
 
-from semidbench.errors import UserError
 from semidbench.leaderboards import significance
-from semidbench.leaderboards.significance import ColumnTests, RowScores, Unit, ordered_pairs, paired_tests
+from semidbench.leaderboards.significance import ColumnTests, RowScores, paired_test, paired_tests
 from semidbench.results.metrics import unit_means
 
 ALPHA, POWER = 0.05, 0.8
@@ -25,13 +24,13 @@ def row(name: str, chance: float, seeds: range = range(3)) -> RowScores:
     return RowScores(name, {seed: (rng.random(len(UNITS)) < chance).astype(float) for seed, rng in draws.items()})
 
 
-def compare(rows: list[RowScores], unit: Unit = "case") -> ColumnTests:
+def compare(rows: list[RowScores]) -> ColumnTests:
     """The tests of rows of cases."""
     of_units = [
         RowScores(each.name, {seed: unit_means(values, UNITS, 50) for seed, values in each.by_seed.items()})
         for each in rows
     ]
-    return paired_tests(of_units, ALPHA, POWER, unit)
+    return paired_tests(of_units, ALPHA, POWER)
 
 
 ROWS = [row("a", 0.5), row("bb", 0.35), row("ccc", 0.32)]
@@ -74,43 +73,52 @@ def test_many_tests_at_once_are_pingouin_s_one_by_one() -> None:
     assert smallest < 1e-100
 
 
-@pytest.mark.parametrize("unit", ["case", "seed"])
-def test_no_bit_depends_on_what_is_tested_at_once(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bit_depends_on_what_is_tested_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row("x" * i, 0.3 + 0.02 * i, range(i % 2, 3)) for i in range(1, 8)]
-    together = compare(rows, unit)
+    together = compare(rows)
     monkeypatch.setattr(significance, "_AT_ONCE", 1)
-    apart = compare(rows, unit)
-    for name in ("p", "difference", "seeds_ahead", "n_seeds", "significant", "holding"):
+    apart = compare(rows)
+    for name in ("p", "uncorrected_p", "difference", "spread", "seeds_ahead", "n_seeds", "significant"):
         np.testing.assert_array_equal(getattr(together, name), getattr(apart, name))
     assert (together.detectable, together.critical_t) == (apart.detectable, apart.critical_t)
 
 
 def test_pairs_have_the_better_row_first() -> None:
     found = compare([*ROWS, row("dddd", 0.6), ROWS[0]])
-    pairs = ordered_pairs(found)
-    places = list(zip(pairs.better.tolist(), pairs.worse.tolist(), strict=True))
+    places = list(zip(*(side.tolist() for side in found.ordered_pairs()), strict=True))
     assert [tuple(sorted(pair)) for pair in places] == list(combinations(range(5), 2))
-    assert (pairs.difference >= 0).all()
+    assert all(found.difference[pair] >= 0 for pair in places)
     assert places[3] == (0, 4)  # a draw: the earlier row first
-    for at, (a, b) in enumerate(places):
-        assert (pairs.difference[at], pairs.p[at]) == (found.difference[a, b], found.p[a, b])
-        assert (pairs.seeds_ahead[at], pairs.n_seeds[at]) == (found.seeds_ahead[a, b], found.n_seeds[a, b])
-        assert (pairs.significant[at], pairs.holding[at]) == (found.beats(a, b), found.holds(a, b))
-    assert pairs.significant.any()
+    assert any(a > b for a, b in places)
 
 
-def test_the_seed_is_the_other_unit() -> None:
-    rows = [row("a", 0.5, range(5)), row("bb", 0.3, range(5))]
-    found = compare(rows, "seed")
-    means = [[values.mean() for values in scores.by_seed.values()] for scores in rows]
-    assert (found.n, found.m, found.unit) == (5, 1, "seed")
-    assert found.p[0, 1] == pytest.approx(stats.ttest_rel(*means).pvalue, rel=1e-9)
+def test_one_test_in_full_is_pingouin_s_and_scipy_s() -> None:
+    found = compare(ROWS)
+    named = {each.name: RowScores(each.name, {0: by_hand(each)}) for each in ROWS}
+    for a, b in combinations(ROWS, 2):
+        one = paired_test(named[a.name], named[b.name])
+        assert one is not None
+        theirs = stats.ttest_rel(by_hand(a), by_hand(b))
+        interval = theirs.confidence_interval(0.95)
+        assert (one.t, one.df, one.p) == pytest.approx((theirs.statistic, theirs.df, theirs.pvalue), rel=1e-9)
+        assert (one.low, one.high) == pytest.approx((interval.low, interval.high), abs=1e-8)
+        x, y = by_hand(a), by_hand(b)
+        size = (x.mean() - y.mean()) / np.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 2)
+        assert one.effect_size == pytest.approx(size, rel=1e-9)
+        assert one.p == pytest.approx(found.uncorrected_p[ROWS.index(a), ROWS.index(b)], rel=1e-9)
+        back = paired_test(named[b.name], named[a.name])
+        assert back is not None
+        assert (back.t, back.effect_size, back.low) == pytest.approx((-one.t, -one.effect_size, -one.high))
 
 
-def test_five_seeds_and_seven_rows_need_a_large_t() -> None:
-    found = compare([row("x" * i, 0.5, range(5)) for i in range(1, 8)], "seed")
-    assert found.m == 21
-    assert found.critical_t == pytest.approx(6.85, abs=0.01)
+@pytest.mark.parametrize("shift", [0.0, 0.1])
+def test_one_test_without_spread_has_p_1(shift: float) -> None:
+    a = RowScores("a", {0: np.arange(5) / 10})
+    one = paired_test(RowScores("b", {0: np.arange(5) / 10 + shift}), a)
+    assert one is not None
+    assert (one.t, one.p, one.effect_size) == (0, 1, 0)
+    assert (one.low, one.high) == pytest.approx((shift, shift))
+    assert paired_test(RowScores("b", {0: np.ones(1)}), RowScores("a", {0: np.ones(1)})) is None
 
 
 def test_the_detectable_difference_has_the_power_asked_for() -> None:
@@ -136,38 +144,28 @@ def test_the_detectable_difference_is_pingouin_s(n: int, m: int) -> None:
     assert found.detectable == (pytest.approx(effect * spread, rel=1e-9) if np.isfinite(effect) else None)
 
 
-def test_seeds_ahead_and_holding() -> None:
+def test_seeds_ahead() -> None:
     noise = [np.random.default_rng(seed).random(len(UNITS)) * 0.1 for seed in range(4)]
     base = RowScores("base", dict(enumerate(noise)))
-
-    def shifted(*shifts: float) -> RowScores:
-        rng = np.random.default_rng(9)
-        return RowScores(
-            "better", {s: noise[s] + shifts[s] + rng.random(len(UNITS)) * 0.01 for s in range(len(shifts))}
-        )
-
-    for shifts, ahead, holds in (
-        ((0.5, 0.5, 0.5, 0.5), 4, True),
-        ((0.5, 0.5, 0.5, -0.1), 3, True),
-        ((0.9, 0.9, -0.1, -0.1), 2, False),
-        ((0.5,), 1, False),  # one seed says nothing about seeds
+    for shifts, ahead in (
+        ((0.5, 0.5, 0.5, 0.5), 4),
+        ((0.5, 0.5, 0.5, -0.1), 3),
+        ((0.9, 0.9, -0.1, -0.1), 2),
+        ((0.5,), 1),
     ):
-        found = compare([base, shifted(*shifts)])
-        assert found.beats(1, 0)
+        found = compare([base, RowScores("other", {s: noise[s] + shift for s, shift in enumerate(shifts)})])
         assert (found.seeds_ahead[1, 0], found.n_seeds[1, 0]) == (ahead, len(shifts))
         assert found.seeds_ahead[0, 1] == len(shifts) - ahead
-        assert found.holds(1, 0) == holds
-        assert not found.holds(0, 1)
 
 
-def test_rows_with_other_seeds_are_paired_over_the_common_ones() -> None:
-    rows = [row("a", 0.5), row("bb", 0.35, range(1, 5))]
-    found = compare(rows)
-    x, y = by_hand(rows[0], range(1, 3)), by_hand(rows[1], range(1, 3))
-    assert found.n_seeds[0, 1] == 2
-    assert found.p[0, 1] == pytest.approx(stats.ttest_rel(x, y).pvalue, rel=1e-9)
-    with pytest.raises(UserError, match="no seed in common"):
-        compare([row("a", 0.5, range(2)), row("b", 0.5, range(2, 4))])
+def test_each_row_is_tested_over_all_seeds_of_its_own() -> None:
+    for others, common in ((range(1, 5), 2), (range(5, 7), 0)):
+        rows = [row("a", 0.5), row("bb", 0.35, others)]
+        found = compare(rows)
+        x, y = by_hand(rows[0]), by_hand(rows[1], others)
+        assert found.n_seeds[0, 1] == common
+        assert found.difference[0, 1] == pytest.approx(x.mean() - y.mean())
+        assert found.p[0, 1] == pytest.approx(stats.ttest_rel(x, y).pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.1])
@@ -183,10 +181,9 @@ def test_no_variance_in_the_differences_gives_p_1(shift: float) -> None:
 
 def test_nothing_to_test() -> None:
     alone = compare(ROWS[:1])
-    one_seed = compare([row("a", 0.5, range(1)), row("bb", 0.2, range(1))], "seed")
     one_unit = paired_tests([RowScores("a", {0: np.ones(1)}), RowScores("b", {0: np.zeros(1)})], ALPHA, POWER)
     no_case = paired_tests([RowScores(name, {0: np.zeros(0)}) for name in "ab"], ALPHA, POWER)
-    for found in (alone, one_seed, one_unit, no_case):
+    for found in (alone, one_unit, no_case):
         assert (found.m, found.detectable, found.critical_t) == (0, None, None)
         assert np.isnan(found.p).all()
     assert one_unit.difference[0, 1] == 1

@@ -89,7 +89,7 @@ def random_cases(rng: np.random.Generator, far: int, units: np.ndarray, head: np
 
 
 def test_significant_and_ahead_in_one_seed_of_three() -> None:
-    """Far ahead in the one, and level or behind in the others: significant, but it does not hold."""
+    """Far ahead in the one, and level or behind in the others: significant by the paper's test, but unsettled."""
     n = 40
     hits = {CONTENT: (36, 0, 0), SEARCH: (0, 1, 21)}
     cells: list[Cell] = []
@@ -102,7 +102,7 @@ def test_significant_and_ahead_in_one_seed_of_three() -> None:
             cells.append((made_cell(name, seed, metrics=compute_metrics(cases, TRACK.evaluation))[0], cases))
     board, scores = board_of(cells)
     pairs = column_of(board)["pairs"]
-    assert (pairs["significant"], pairs["seeds_ahead"], pairs["holds"]) == ([True], [1], [False])
+    assert (pairs["paper_significant"], pairs["seeds_ahead"], pairs["verdict"]) == ([True], [1], ["unsettled"])
     assert differences(board, scores, ALPHA) == []
 
 
@@ -133,13 +133,17 @@ def column_of(board: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("field", "change", "message"),
     [
-        ("corrected_p", lambda p: p * (1 - 1e-7), "the corrected p of"),
-        ("corrected_p", lambda p: None, "the corrected p of"),
+        ("paper_corrected_p", lambda p: p * (1 - 1e-7), "the corrected p of"),
+        ("paper_corrected_p", lambda p: None, "the corrected p of"),
         ("difference", lambda d: d + 1e-8, "the difference of"),
-        ("significant", lambda yes: not yes, "`significant` of"),
+        ("paper_significant", lambda yes: not yes, "`significant` of"),
         ("seeds_ahead", lambda n: n + SEEDS, "`seeds_ahead` of"),
         ("common_seeds", lambda n: n - 1, "`common_seeds` of"),
-        ("holds", lambda yes: not yes, "`holds` of"),
+        ("standard_error", lambda error: error * (1 + 1e-7), "`standard_error` of"),
+        ("df", lambda df: df + 1e-6, "`df` of"),
+        ("holm_p", lambda p: p * (1 + 1e-7), "`holm_p` of"),
+        ("bh_p", lambda p: None, "`bh_p` of"),
+        ("verdict", lambda verdict: "holds" if verdict == "unsettled" else "unsettled", "`verdict` of"),
         ("a", lambda a: a % 3 + 1, "its pairs are not those of its rows"),
     ],
 )
@@ -166,7 +170,8 @@ def test_a_false_bound_is_found(
     board: dict[str, Any], scores: PairScores, field: str, change: Callable[[Any], Any], message: str
 ) -> None:
     column = column_of(board)
-    column[field] = change(column[field])
+    holder = column if field == "n" else column["paper_test"]
+    holder[field] = change(holder[field])
     (line,) = differences(board, scores, ALPHA)
     assert line.startswith(f"rec, torso: {message}")
 
@@ -179,5 +184,5 @@ def test_a_pair_that_is_missing_is_found(board: dict[str, Any], scores: PairScor
 
 def test_each_column_is_compared(board: dict[str, Any], scores: PairScores) -> None:
     for column in board["columns"]:
-        column["m"] = 99
+        column["paper_test"]["m"] = 99
     assert len(differences(board, scores, ALPHA)) == 6

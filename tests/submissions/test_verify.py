@@ -309,6 +309,10 @@ def edit_pairs(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str, 
     return edit
 
 
+def edit_paper_test(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
+    return edit_column("paper_test", lambda test: test | {field: change(test[field])})
+
+
 def edit_column(field: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], None]:
     def edit(board: dict[str, Any]) -> None:
         column = next(column for column in board["columns"] if (column["task"], column["group"]) == ("rec", "torso"))
@@ -367,29 +371,29 @@ def test_the_form_itself_is_no_problem(out: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        edit_pairs("corrected_p", lambda p: p * (1 - 1e-7)),
-        edit_pairs("corrected_p", lambda p: None),
+        edit_pairs("paper_corrected_p", lambda p: p * (1 - 1e-7)),
+        edit_pairs("paper_corrected_p", lambda p: None),
         edit_pairs("difference", lambda d: d + 1e-8),
-        edit_pairs("significant", lambda yes: not yes),
+        edit_pairs("paper_significant", lambda yes: not yes),
         edit_pairs("seeds_ahead", lambda n: n + SEEDS),
         edit_pairs("common_seeds", lambda n: n - 1),
-        edit_pairs("holds", lambda yes: not yes),
-        edit_column("critical_t", lambda t: t * (1 + 1e-5)),
-        edit_column("critical_t", lambda t: None),
-        edit_column("critical_t", lambda t: -t),
-        edit_column("critical_t", lambda t: 0),
-        edit_column("critical_t", str),
-        edit_column("critical_t", lambda t: [t]),
-        edit_column("critical_t", lambda t: 10**400),
-        edit_column("smallest_detectable_difference", lambda d: d + 1e-8),
-        edit_column("m", lambda m: m - 1),
-        edit_column("m", str),
-        edit_column("m", lambda m: 10**400),
+        edit_pairs("verdict", lambda verdict: "holds" if verdict != "holds" else "likely"),
+        edit_paper_test("critical_t", lambda t: t * (1 + 1e-5)),
+        edit_paper_test("critical_t", lambda t: None),
+        edit_paper_test("critical_t", lambda t: -t),
+        edit_paper_test("critical_t", lambda t: 0),
+        edit_paper_test("critical_t", str),
+        edit_paper_test("critical_t", lambda t: [t]),
+        edit_paper_test("critical_t", lambda t: 10**400),
+        edit_paper_test("smallest_detectable_difference", lambda d: d + 1e-8),
+        edit_paper_test("m", lambda m: m - 1),
+        edit_paper_test("m", str),
+        edit_paper_test("m", lambda m: 10**400),
         edit_column("n", lambda n: n + 1),
         edit_pairs("difference", lambda d: 10**400),
         edit_pairs("difference", str),
-        edit_pairs("corrected_p", lambda p: True),
-        edit_pairs("holds", int),
+        edit_pairs("paper_corrected_p", lambda p: True),
+        edit_pairs("equivalent", int),
         lambda board: board["rows"][0]["metrics"][0].update(mean=0.5),
         lambda board: board["columns"].insert(0, board["columns"][0] | {"m": 9}),
         lambda board: board["columns"].append({"task": "x", "group": "all"}),

@@ -25,10 +25,10 @@ PROTOCOLS = {
 }
 # All of a track: the options of methods, the plan and the prose too. These may change within a version.
 WHOLE = {
-    "demo": "137104c31a41368a70030869418bd1912de3f08528f6a8a5e73187a4a4b51e46",
-    "ml-small": "7c6f8a24b3e2bdaa8a39c31fa98c83d193d5aa7134e12c5f13c90cbe2e355f7c",
-    "paper": "59ea5ad3662a1835bdf94105b564e53910e55a24ccf9f4b16bcc4b1d02570053",
-    "smoke": "ebbe2b9b961c36216e15f48a1c988d9b4973b719fe29b06ca28f7951c050b7cc",
+    "demo": "9b8da9d9f6a0c30568eb5fa0e3c9d6422061e420cfe714d7a78b4698035f01f9",
+    "ml-small": "51bddd587f70499c336d13c2883249af79b146584d0cd876e31abe735487290e",
+    "paper": "de64a6cbf9d34e9f392257346a75a27f5753bc4f746581b7d7791c1c30cf0ed1",
+    "smoke": "d108daa506ce9060c804bd2592e7cb7035fa30e482460d6d0732b277d0c64869",
 }
 
 

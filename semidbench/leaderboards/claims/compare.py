@@ -32,7 +32,7 @@ from semidbench.store.files import write_texts
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-SCHEMA = 1
+SCHEMA = 2
 LedgerFormat = Literal["md", "json"]
 _APART = "Other data and another generator: these numbers do not compare with this track's."
 _BESIDE = "Ours follow the paper's protocol as far as the paper gives it. Difference: ours less the paper's."
@@ -135,7 +135,6 @@ def to_json(ledger: Ledger) -> str:
         "paper": printed.model_dump(mode="json", include={"arxiv", "title", "measure", "dataset"}),
         "track": {"name": board.track.name, "version": board.track.version, "about": board.track.about},
         "split": board.split,
-        "unit": board.unit,
         "dataset": board.dataset.model_dump(mode="json"),
         "rows": [{"name": row.name, "seeds": row.seeds} for row in board.rows],
         "provisional": board.provisional,

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from semidbench.leaderboards.caption import HOW_OFTEN_WRONG, data_line, mixed_warning, provisional_warning, seeds_line
+from semidbench.leaderboards.caption import data_line, mixed_warning, provisional_warning, seeds_line, verdict_rule
 from semidbench.leaderboards.claims.judge import JudgedStatement, Judgement, Ledger, comparable, counts
-from semidbench.leaderboards.grids import DASH, TASK_NAMES, Cell, Grid, ten_digits
-
-RULE = (
-    "A statement that one row is above another holds if the difference is significant and the row was ahead in all "
-    "common seeds but one at most, of two or more; it fails if the reverse holds; with a single common seed it stays "
-    "provisional, and only its direction is shown. A claim of several statements holds if all do and fails if one "
-    f"does. {HOW_OFTEN_WRONG}"
-)
+from semidbench.leaderboards.grids import DASH, TASK_NAMES, Cell, Grid, interval_header, interval_text, ten_digits
+from semidbench.leaderboards.verdicts.crossed_test import MIN_SEEDS
 
 
 def claims_grid(ledger: Ledger) -> Grid:
     """One line per claim. Numbers are those of the statement that decides it."""
-    headers = ("Claim", "Where", "Paper", "Ours: by", "corrected p", "seeds ahead", "hold", "Verdict")
+    interval = interval_header(ledger.board)
+    headers = ("Claim", "Where", "Paper", "Ours: by", interval, "corrected p", "seeds ahead", "ahead", "Verdict")
     return Grid(_title(ledger), headers, tuple(_claim_line(judgement) for judgement in ledger.judgements))
 
 
@@ -28,15 +23,16 @@ def _title(ledger: Ledger) -> str:
 
 
 def _claim_line(judgement: Judgement) -> tuple[Cell, ...]:
-    claim, weakest = judgement.claim, judgement.weakest
+    claim, deciding = judgement.claim, judgement.deciding
     return (
         Cell(f"{claim.says} (stated: {claim.stated})" if claim.stated else claim.says),
         Cell(claim.where),
         Cell(_in_print(judgement)),
-        Cell(_by(weakest) + (f" ({_times(weakest.means)})" if claim.kind == "ratio" else "")),
-        Cell(_p(weakest)),
-        Cell(_seeds(weakest)),
-        Cell(f"{judgement.n_hold}/{len(judgement.findings)}"),
+        Cell(_by(deciding) + (f" ({_times(deciding.means)})" if claim.kind == "ratio" else "")),
+        Cell(_interval(deciding)),
+        Cell(_p(judgement.p)),
+        Cell(_seeds(deciding)),
+        Cell(f"{judgement.n_ahead}/{len(judgement.findings)}"),
         Cell(_verdict(judgement), best=judgement.verdict == "holds"),
     )
 
@@ -54,14 +50,16 @@ def _in_print(judgement: Judgement) -> str:
 def short_claims_grid(ledger: Ledger) -> Grid:
     """The same without the columns that a terminal of 80 has no room for."""
     grid = claims_grid(ledger)
-    kept = [i for i, header in enumerate(grid.headers) if header not in ("Where", "corrected p", "hold")]
+    dropped = ("Where", interval_header(ledger.board), "corrected p", "ahead")
+    kept = [i for i, header in enumerate(grid.headers) if header not in dropped]
     headers = ("Claim", "Paper", "By", "Seeds", "Verdict")
     return Grid(grid.title, headers, tuple(tuple(row[i] for i in kept) for row in grid.rows))
 
 
 def statements_grid(ledger: Ledger) -> Grid:
     """Each statement of all claims once, with every number behind its verdict."""
-    headers = ("Column", "Row", "above", "Paper", "Ours", "by", "corrected p", "m", "seeds ahead", "Verdict")
+    interval = interval_header(ledger.board)
+    headers = ("Column", "Row", "above", "Paper", "Ours", "by", interval, "one-sided p", "seeds ahead", "Verdict")
     return Grid("Every statement", headers, tuple(_statement_line(finding) for finding in ledger.findings))
 
 
@@ -74,8 +72,8 @@ def _statement_line(finding: JudgedStatement) -> tuple[Cell, ...]:
         Cell(" / ".join(finding.printed)),
         Cell(" / ".join(DASH if mean is None else f"{mean:.3f}" for mean in finding.means)),
         Cell(_by(finding)),
-        Cell(_p(finding)),
-        Cell(str(finding.m)),
+        Cell(_interval(finding)),
+        Cell(_p(finding.p)),
         Cell(_seeds(finding)),
         Cell(_provisional(finding) if finding.verdict == "provisional" else finding.verdict),
     )
@@ -85,8 +83,14 @@ def _by(finding: JudgedStatement) -> str:
     return DASH if finding.difference is None else f"{finding.difference:+.3f}"
 
 
-def _p(finding: JudgedStatement) -> str:
-    return DASH if finding.p is None else "1" if finding.p == 1 else f"{finding.p:.1e}"
+def _interval(finding: JudgedStatement) -> str:
+    if finding.difference is None or finding.half_width is None:
+        return DASH
+    return interval_text(finding.difference, finding.half_width)
+
+
+def _p(p: float | None) -> str:
+    return DASH if p is None else "1" if p == 1 else f"{p:.1e}"
 
 
 def _seeds(finding: JudgedStatement) -> str:
@@ -105,8 +109,7 @@ def _verdict(judgement: Judgement) -> str:
         return judgement.verdict
     if len(judgement.findings) == 1:
         return _provisional(judgement.findings[0])
-    ahead = sum((finding.difference or 0) > 0 for finding in judgement.findings)
-    return f"provisional: {ahead} of {len(judgement.findings)} ahead"
+    return f"provisional: {judgement.n_ahead} of {len(judgement.findings)} ahead"
 
 
 def _provisional(finding: JudgedStatement) -> str:
@@ -123,10 +126,11 @@ def ledger_caption(ledger: Ledger) -> list[str]:
         *_judged(ledger),
         f"Track {track.name}, version {track.version}; {seeds_line(board)}.",
         data_line(board),
-        "Where a claim has several statements, the numbers are those of the one that decides: the first kind of "
-        "fails, not run, provisional, not significant and holds that occurs, and in it the smallest difference. "
-        "hold: how many of its statements do. A stated size is shown beside ours, the ratio of the two means; only "
-        "the direction is judged. Ours: means over the seeds that both rows have.",
+        "Where a claim has several statements, the numbers are those of the one that decides: one that was not run or "
+        "not tested, else the one that contradicts the claim most if it more likely fails, else the one that supports "
+        "it least. ahead: for how many of its statements our means stand in the claimed order; seeds ahead: in how "
+        "many common seeds the row was. A stated size is shown beside ours, the ratio of the two means; only the "
+        "direction is judged. Ours: means over all seeds of each row.",
         "Paper: the numbers it prints, or for how many statements of the claim they stand in the claimed order.",
         *(f"Our reading. {one.claim.says}: {one.claim.note}" for one in ledger.judgements if one.claim.note),
         *mixed_warning(board),
@@ -142,15 +146,16 @@ def _judged(ledger: Ledger) -> list[str]:
     """The count, the rule and the tests."""
     board = ledger.board
     found = ", ".join(f"{verdict}: {n}" for verdict, n in counts(ledger.judgements).items())
-    unit = "test items for search and users for recommendation" if board.unit == "case" else "seeds"
-    family = sorted({column.tests.m for column in board.columns})
     carried = "" if comparable(board) else " The data are not the paper's: a verdict says whether a claim carries over."
     return [
         f"{len(ledger.judgements)} claims of arXiv 2508.10478, {board.split} split. {found}.{carried}",
-        RULE,
-        f"Tests: two-sided paired Student's t-tests at alpha = {board.track.evaluation.alpha:g}, paired over {unit}, "
-        f"Bonferroni-corrected over m = {' or '.join(map(str, family))} pairs of rows in a column: all rows with "
-        "results, in the paper or not.",
+        "A statement says that one row is above another; its p is one-sided, by the test of the verdicts. A claim "
+        "holds if all its statements do, and its p is then the largest of theirs. It fails if one is false: the number "
+        "of statements times the smallest p of their opposites. The claim's p is twice the smaller of these two, "
+        f"Holm-corrected over the {ledger.family} claims with results; at {board.track.evaluation.alpha:g} or more the "
+        f"claim is undecided. With fewer than {MIN_SEEDS} seeds of a row it is provisional: only its direction is "
+        "shown.",
+        f"Every statement has the tables' verdict on its two rows, too, among all rows. {verdict_rule(board)}",
     ]
 
 
@@ -167,6 +172,7 @@ def ledger_json(ledger: Ledger) -> list[dict[str, Any]]:
             "stated": judgement.claim.stated,
             "note": judgement.claim.note,
             "borne_out_in_print": judgement.borne_out_in_print,
+            "corrected_p": ten_digits(judgement.p),
             "verdict": judgement.verdict,
             "statements": [_finding_json(finding) for finding in judgement.findings],
         }
@@ -184,10 +190,13 @@ def _finding_json(finding: JudgedStatement) -> dict[str, Any]:
         "printed": finding.printed,
         "means": [ten_digits(mean) for mean in finding.means],
         "difference": ten_digits(finding.difference),
-        "corrected_p": ten_digits(finding.p),
+        "margin_of_error": ten_digits(finding.half_width),
+        "one_sided_p": ten_digits(finding.p),
+        "reversed_one_sided_p": ten_digits(finding.reversed_p),
         "seeds_ahead": finding.seeds_ahead,
         "seeds_behind": finding.seeds_behind,
         "common_seeds": finding.n_seeds,
-        "m": finding.m,
+        "paper_test": finding.paper_test.as_json() if finding.paper_test else None,
+        "paper_corrected_p": ten_digits(finding.paper_p),
         "verdict": finding.verdict,
     }

@@ -15,7 +15,7 @@ from semidbench.leaderboards.claims.ledger import claims_grid, ledger_caption, s
 from semidbench.leaderboards.grids import DASH, TASK_NAMES, Cell, Grid, full_grid, main_grid
 from semidbench.leaderboards.page.id_tables import id_grid
 from semidbench.leaderboards.page.origin import Origin, origins
-from semidbench.leaderboards.page.pairs import listed_pairs, packed_pairs, wins_grid
+from semidbench.leaderboards.page.pairs import listed_pairs, packed_pairs, superscripts_grid, wins_grid
 from semidbench.leaderboards.page.tradeoff import Plot, tradeoff
 from semidbench.published import paper
 
@@ -28,7 +28,7 @@ class Number:
         mean, std: as printed; std is empty where there is none.
         sort: the mean to six digits, empty where there is none.
         share: of the best scheme's mean, in percent: how long the bar is; 0 for references, which have none.
-        beats: how many rows it beats significantly.
+        above: how many rows it is above, where that holds.
     """
 
     mean: str
@@ -37,7 +37,7 @@ class Number:
     share: int
     best: bool
     second: bool
-    beats: int
+    above: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class TrackView:
     """One track's part of the page.
 
     Attributes:
-        paired: what the tests of each column pair, such as `10 items`; empty where nothing is tested.
+        units: what the tests of each column are about, such as `10 items`; empty where nothing is tested.
         beside: the paper's tables where their numbers compare with ours.
     """
 
@@ -65,12 +65,13 @@ class TrackView:
     facts: tuple[tuple[str, str], ...]
     tasks: tuple[tuple[str, int], ...]
     columns: tuple[Column, ...]
-    paired: tuple[str, ...]
+    units: tuple[str, ...]
     lines: tuple[RowView, ...]
     references: tuple[RowView, ...]
     caption: tuple[str, ...]
     pairs: dict[str, Any]
     wins: Grid
+    superscripts: Grid
     listed: tuple[Grid, ...]
     plot: Plot
     claims: Grid
@@ -97,12 +98,13 @@ def track_view(ledger: Ledger) -> TrackView:
             for task, name in TASK_NAMES.items()
         ),
         columns=board.columns,
-        paired=tuple(_paired(column) for column in board.columns),
+        units=tuple(_units(column) for column in board.columns),
         lines=_lines(board),
         references=_references(board),
         caption=tuple(caption(board)),
         pairs=packed_pairs(board),
         wins=wins_grid(board),
+        superscripts=superscripts_grid(board),
         listed=listed_pairs(board),
         plot=tradeoff(board),
         claims=_verdict_second(claims_grid(ledger)),
@@ -137,19 +139,19 @@ def _facts(ledger: Ledger) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _paired(column: Column) -> str:
+def _units(column: Column) -> str:
     if not column.tests.m:
         return ""
-    one = "seed" if column.tests.unit == "seed" else "item" if column.task == "search" else "user"
+    one = "item" if column.task == "search" else "user"
     return f"{column.tests.n:,} {one}{'s' * (column.tests.n != 1)}"
 
 
 def _lines(board: Leaderboard) -> tuple[RowView, ...]:
-    beaten = [column.tests.significant.sum(axis=1).tolist() for column in board.columns]
+    above = [column.verdicts.holds.sum(axis=1).tolist() for column in board.columns]
     cells = main_grid(board).rows
     highest = _highest(board)
     return tuple(
-        RowView(row_label(row, i), row.name, _numbers(board, row, cells[i][2:], highest, [of[i] for of in beaten]))
+        RowView(row_label(row, i), row.name, _numbers(board, row, cells[i][2:], highest, [of[i] for of in above]))
         for i, row in enumerate(board.rows)
     )
 
@@ -164,19 +166,19 @@ def _references(board: Leaderboard) -> tuple[RowView, ...]:
 
 
 def _numbers(
-    board: Leaderboard, row: Row, cells: tuple[Cell, ...], highest: Sequence[float], beaten: list[int]
+    board: Leaderboard, row: Row, cells: tuple[Cell, ...], highest: Sequence[float], above: list[int]
 ) -> tuple[Number, ...]:
     return tuple(
-        _number(row.mean(column.key), most, cell, beats)
-        for column, cell, most, beats in zip(board.columns, cells, highest, beaten, strict=True)
+        _number(row.mean(column.key), most, cell, n)
+        for column, cell, most, n in zip(board.columns, cells, highest, above, strict=True)
     )
 
 
-def _number(mean: float | None, highest: float, cell: Cell, beats: int) -> Number:
+def _number(mean: float | None, highest: float, cell: Cell, above: int) -> Number:
     text, _, std = cell.text.partition(" ± ")
     share = round(100 * mean / highest) if mean is not None and highest else 0
     sort = "" if mean is None else f"{mean:.6g}"
-    return Number(text, "" if std == DASH else std, sort, share, cell.best, cell.second, beats)
+    return Number(text, "" if std == DASH else std, sort, share, cell.best, cell.second, above)
 
 
 def _highest(board: Leaderboard) -> list[float]:

@@ -1,4 +1,4 @@
-// A note on each number and mark: which rows it beats, by how much, and whether that holds.
+// A note on each number and mark: which rows it is above, by how much, and whether that holds.
 (() => {
   "use strict";
   const tip = document.getElementById("page.tip");
@@ -97,7 +97,9 @@
   addEventListener("scroll", place, { capture: true, passive: true });
   addEventListener("resize", place);
 
-  // The packed tests of a column; semidbench/leaderboards/page/pairs.py says how they are packed.
+  const VERDICTS = ["unsettled", "likely", "holds", "not tested"];
+
+  // The packed verdicts of a column; semidbench/leaderboards/page/pairs.py says how they are packed.
   function unpack(column, n) {
     const pairs = (n * (n - 1)) / 2;
     const entries = {};
@@ -105,22 +107,24 @@
       const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
       const view = new DataView(bytes.buffer);
       const wide = bytes.length === 2 * pairs;
-      const read = name === "difference" ? "getInt16" : wide ? "getUint16" : "getUint8";
+      const signed = ["difference", "low", "high"].includes(name);
+      const read = signed ? "getInt16" : wide ? "getUint16" : "getUint8";
       entries[name] = (i) => view[read](wide ? 2 * i : i, true);
     }
     return (a, b) => {
       const [low, high] = a < b ? [a, b] : [b, a];
       const i = (low * (2 * n - low - 1)) / 2 + high - low - 1;
-      const wins = entries.wins(i);
-      const better = wins & 4 ? low : high;
+      const code = entries.verdict(i);
       return {
         p: printed(entries.p(i)),
         difference: ((a < b ? 1 : -1) * entries.difference(i)) / 1000,
+        low: (a < b ? entries.low(i) : -entries.high(i)) / 1000,
+        high: (a < b ? entries.high(i) : -entries.low(i)) / 1000,
         ahead: entries[a < b ? "ahead" : "behind"](i),
         seeds: entries.seeds(i),
-        beats: Boolean(wins & 1) && better === a,
-        beaten: Boolean(wins & 1) && better === b,
-        holds: Boolean(wins & 2),
+        better: code & 4 ? low : high,
+        verdict: VERDICTS[code & 3],
+        reversed: Boolean(code & 8),
       };
     };
   }
@@ -133,10 +137,12 @@
     return `${((10 + (code % 90)) / 10).toFixed(1)}e${exponent ? "-" : "+"}${String(exponent).padStart(2, "0")}`;
   }
 
-  function beatenTable(lines, names) {
+  const signed = (value) => `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(3)}`;
+
+  function belowTable(lines, names, level) {
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
-    for (const text of ["Beats", "by", "corrected p", "seeds ahead", "holds"]) {
+    for (const text of ["Above", "by", "verdict", level, "p (Holm)", "seeds ahead"]) {
       const header = element("th", text);
       header.scope = "col";
       head.append(header);
@@ -148,31 +154,35 @@
       name.scope = "row";
       name.append(`${other + 1} `, named(names[other]));
       row.append(name);
-      const cells = [test.difference.toFixed(3), test.p, `${test.ahead}/${test.seeds}`, test.holds ? "yes" : "no"];
-      for (const text of cells) row.append(element("td", text));
+      const interval = `${signed(test.low)} to ${signed(test.high)}`;
+      const seeds = test.seeds ? `${test.ahead}/${test.seeds}` : "–";
+      const verdict = test.reversed ? `${test.verdict} (in All the reverse holds)` : test.verdict;
+      for (const text of [test.difference.toFixed(3), verdict, interval, test.p, seeds]) row.append(element("td", text));
     }
     return table;
   }
 
-  function note(names, test, a, title, paired) {
+  function note(names, test, a, title, units, level) {
     const lines = names.map((_, b) => b).filter((b) => b !== a).map((b) => [b, test(a, b)]);
-    const beats = lines.filter(([, one]) => one.beats);
+    const settled = lines.filter(([, one]) => one.verdict === "holds" || one.verdict === "likely");
+    const below = settled.filter(([, one]) => one.better === a);
     const numbers = (chosen) => chosen.map(([b]) => b + 1).join(", ");
-    const holding = beats.filter(([, one]) => one.holds).length;
+    const holding = below.filter(([, one]) => one.verdict === "holds").length;
     const heading = element("p", "");
     const row = element("strong", `${a + 1} `);
     row.append(named(names[a]));
     heading.append(row, element("br", ""), title);
-    if (paired) heading.append(element("br", ""), `Tests pair ${paired}.`);
+    if (units) heading.append(element("br", ""), `Tested on ${units}.`);
     const content = [heading];
-    if (beats.length) {
-      content.push(element("p", `Beats ${beats.length} of ${lines.length} rows significantly; ${holding} of these hold.`));
-      content.push(beatenTable(beats, names));
-    } else content.push(element("p", `Beats none of ${lines.length} rows significantly.`));
-    const beaten = lines.filter(([, one]) => one.beaten);
-    const level = lines.filter(([, one]) => !one.beats && !one.beaten);
-    if (beaten.length) content.push(element("p", `Beaten by: ${numbers(beaten)}.`, "weak"));
-    if (level.length) content.push(element("p", `No significant difference from: ${numbers(level)}.`, "weak"));
+    content.push(element("p", `Above ${below.length} of ${lines.length} rows; for ${holding} of these it holds, for the rest it is likely.`));
+    if (below.length) content.push(belowTable(below, names, level));
+    const others = [
+      ["Below, which holds", settled.filter(([, one]) => one.better !== a && one.verdict === "holds")],
+      ["Below, which is likely", settled.filter(([, one]) => one.better !== a && one.verdict === "likely")],
+      ["Unsettled", lines.filter(([, one]) => one.verdict === "unsettled")],
+      ["Not tested", lines.filter(([, one]) => one.verdict === "not tested")],
+    ];
+    for (const [what, found] of others) if (found.length) content.push(element("p", `${what}: ${numbers(found)}.`, "weak"));
     return content;
   }
 
@@ -184,7 +194,7 @@
     const names = rows.map((row) => row.querySelector(".name").textContent);
     const tasks = [...table.tHead.querySelectorAll(".task")].flatMap((task) => Array(task.colSpan).fill(task.textContent));
     const groups = [...table.tHead.rows[1].cells].map((cell) => cell.dataset.group);
-    const paired = [...table.tHead.rows[1].cells].map((cell) => cell.dataset.paired);
+    const units = [...table.tHead.rows[1].cells].map((cell) => cell.dataset.units);
     rows.forEach((row, a) => {
       [...row.cells].slice(2).forEach((cell, column) => {
         const button = element("button", "", "tell");
@@ -202,7 +212,7 @@
       if (!tests.has(column)) tests.set(column, unpack(packed.columns[column], packed.rows));
       const value = `${button.querySelector(".mean").textContent} ${button.querySelector(".std").textContent}`;
       const title = `${tasks[column]} ${groups[column]}: ${value.trim()}`;
-      return note(names, tests.get(column), a, title, paired[column]);
+      return note(names, tests.get(column), a, title, units[column], packed.level);
     });
     table.addEventListener("keydown", (event) => move(table, event));
   }

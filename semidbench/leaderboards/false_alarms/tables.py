@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from semidbench.leaderboards.false_alarms import ColumnAlarms, FalseAlarms
+from semidbench.leaderboards.false_alarms.measure import ColumnAlarms, FalseAlarms
 from semidbench.leaderboards.grids import TASK_NAMES, Cell, Grid
 from semidbench.leaderboards.markdown import md_table, md_text
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def interval(alarms: int, repeats: int) -> tuple[float, float]:
@@ -21,8 +21,16 @@ def interval(alarms: int, repeats: int) -> tuple[float, float]:
 
 
 def alarms_grid(found: FalseAlarms) -> Grid:
-    """One line per column: the rates of the three rules."""
-    headers = ("Column", "cases", "n", "p < alpha", f"corrected, m = {found.family}", "holds", "largest gap")
+    """One line per column: the rates of the paper's test and of the verdicts."""
+    headers = (
+        "Column",
+        "n",
+        "paper's test",
+        f"corrected, m = {found.family}",
+        "verdicts' test",
+        "holds",
+        "largest gap",
+    )
     title = f"A/A: {found.scheme} against itself on track {found.track.name}, version {found.track.version}"
     return Grid(title, headers, tuple(_line(column, found.repeats) for column in found.columns))
 
@@ -30,11 +38,19 @@ def alarms_grid(found: FalseAlarms) -> Grid:
 def _line(column: ColumnAlarms, repeats: int) -> tuple[Cell, ...]:
     return (
         Cell(f"{TASK_NAMES[column.task]} {column.group.title()}"),
-        Cell(f"{column.n_cases:,}"),
         Cell(f"{column.n:,}"),
-        *(Cell(_rate(alarms, repeats)) for alarms in (column.uncorrected, column.corrected, column.holds)),
+        *(Cell(_rate(alarms, repeats)) for alarms in _alarms(column).values()),
         Cell(f"{column.largest:.3f}"),
     )
+
+
+def _alarms(column: ColumnAlarms) -> dict[str, int]:
+    return {
+        "paper": column.paper,
+        "paper_corrected": column.paper_corrected,
+        "crossed": column.crossed,
+        "holds": column.holds,
+    }
 
 
 def _rate(alarms: int, repeats: int) -> str:
@@ -45,14 +61,15 @@ def _rate(alarms: int, repeats: int) -> str:
 def aa_caption(found: FalseAlarms) -> list[str]:
     """What was dealt, what each rate should be, and how far it can be trusted."""
     alpha = found.track.evaluation.alpha
-    unit = "test items for search and users for recommendation" if found.unit == "case" else "seeds"
+    among = f", among {found.beside} other rows," if found.beside else ""
     return [
         f"{found.split.title()} split. The {len(found.seeds)} seeds with results were dealt {found.repeats} times into "
-        f"two disjoint sets of {found.size}; the sets were compared as two rows of a table are, paired over {unit}. "
+        f"two disjoint sets of {found.size}; the sets were compared{among} as two rows of a table are. "
         "Nothing is there to be found: every call is a false alarm.",
-        f"A test that saw all the variance there is would call {alpha:g} of the pairs uncorrected, and "
-        f"{alpha / found.family:.2g} of them corrected for m = {found.family}. holds: corrected, and one set ahead in "
-        f"{found.size - 1} or {found.size} of {found.size} pairs of seeds.",
+        f"A test that sees all the variance there is calls {alpha:g} of the pairs uncorrected, and at most "
+        f"{alpha / found.family:.2g} of them corrected (Bonferroni) for m = {found.family}. paper's test: paired over "
+        "test items or users, which leaves the seeds' variance out; verdicts' test: seeds and units both random; n: "
+        f"units; holds: the verdict, {'as in the table' if found.beside else 'corrected for m pairs'}.",
         f"Largest gap: the largest absolute difference between the means of two sets, of the {found.repeats} compared.",
         "In brackets: 95% intervals as if the repeats were independent. They are not, for they share cells: of "
         f"{found.possible:,} possible pairs of sets at most {found.independent} share none. Take the intervals for a "
@@ -80,7 +97,7 @@ def to_json(found: FalseAlarms) -> str:
         "possible_pairs": found.possible,
         "independent_pairs": found.independent,
         "family": found.family,
-        "unit": found.unit,
+        "other_rows": found.beside,
         "alpha": found.track.evaluation.alpha,
         "caption": aa_caption(found),
         "columns": [_json_column(column, found.repeats) for column in found.columns],
@@ -89,7 +106,6 @@ def to_json(found: FalseAlarms) -> str:
 
 
 def _json_column(column: ColumnAlarms, repeats: int) -> dict[str, Any]:
-    rules = {"uncorrected": column.uncorrected, "corrected": column.corrected, "holds": column.holds}
     return {
         "task": column.task,
         "group": column.group,
@@ -98,6 +114,6 @@ def _json_column(column: ColumnAlarms, repeats: int) -> dict[str, Any]:
         "largest_difference": float(f"{column.largest:.10g}"),
         **{
             name: {"alarms": n, "rate": n / repeats, "interval": [round(end, 6) for end in interval(n, repeats)]}
-            for name, n in rules.items()
+            for name, n in _alarms(column).items()
         },
     }

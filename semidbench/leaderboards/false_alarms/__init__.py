@@ -1,0 +1,1 @@
+"""A/A: a scheme against itself. Read `measure`, then `tables`."""
