@@ -15,7 +15,7 @@ from torch.nn import functional
 from semidbench.machine.processor import Library, products_library, this_processor
 
 _FEWEST_ROWS = 32  # below, what a call to oneDNN costs outweighs what it saves
-_FEW_ROWS, _WIDE = 64, 4096  # a product of so few rows with so many outputs is quicker the other way round
+_FEW_ROWS, _WIDE = 128, 4096  # oneDNN multiplies so few rows with so many outputs quicker on every processor
 
 
 class Linear(nn.Linear):
@@ -29,9 +29,7 @@ class Linear(nn.Linear):
 @cache
 def library() -> Library:
     """What multiplies float32 matrices on this machine's CPU."""
-    found = products_library(this_processor())
-    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return found if available else "torch"
+    return products_library(this_processor()) if _has_onednn() else "torch"
 
 
 def product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
@@ -39,8 +37,6 @@ def product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None 
     if _by_onednn(rows, weight):
         outcome: torch.Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
         return outcome
-    if _few_and_wide(rows, weight, bias):
-        return (weight @ rows.T).T
     return functional.linear(rows, weight, bias)
 
 
@@ -67,23 +63,23 @@ def linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> Linear:
 
 
 def _by_onednn(rows: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Whether oneDNN can multiply them, and is the quicker library to."""
+    count = rows.numel() // rows.shape[-1]
     return (
         rows.device.type == weight.device.type == "cpu"
-        and library() == "oneDNN"
         and rows.dtype == weight.dtype == torch.float32
-        and rows.numel() >= _FEWEST_ROWS * rows.shape[-1]
+        and count >= _FEWEST_ROWS
+        and (library() == "oneDNN" or (count <= _FEW_ROWS and len(weight) >= _WIDE and _has_onednn()))
         and not torch.is_autocast_enabled("cpu")
     )
 
 
-def _few_and_wide(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> bool:
-    return (
-        rows.device.type == "cpu" and rows.ndim == 2 and bias is None and len(rows) <= _FEW_ROWS < _WIDE <= len(weight)
-    )
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 class _Product(torch.autograd.Function):
-    """rows @ weight.T + bias with gradients, each of the three products by oneDNN."""
+    """rows @ weight.T + bias by oneDNN, and its gradients by the library that is the quicker one in general."""
 
     @staticmethod
     def forward(context: Any, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -94,9 +90,13 @@ class _Product(torch.autograd.Function):
     def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, weight = context.saved_tensors
         above = gradients[0]
-        of_rows = _multiply(above, weight.T, None) if context.needs_input_grad[0] else None
+        quicker = library() == "oneDNN"
+        of_rows = of_weight = None
+        if context.needs_input_grad[0]:
+            of_rows = _multiply(above, weight.T, None) if quicker else above @ weight
         flat, above = rows.flatten(0, -2), above.flatten(0, -2)
-        of_weight = _of_weight(flat, above) if context.needs_input_grad[1] else None
+        if context.needs_input_grad[1]:
+            of_weight = _of_weight(flat, above) if quicker else above.T @ flat
         return of_rows, of_weight, above.sum(0) if context.needs_input_grad[2] else None
 
 

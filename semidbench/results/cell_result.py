@@ -14,6 +14,8 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -69,7 +71,12 @@ class MachineStamp(Record):
     python: Version
     platform: str
     cpu: str
-    products: Literal["oneDNN", "torch", ""] = ""  # what multiplied on the CPU; "" in results of before it was recorded
+    products: Literal["oneDNN", "torch", ""] = ""  # what multiplied on the CPU; "" where it was not recorded
+
+    @model_serializer(mode="wrap")
+    def _known(self, fields: SerializerFunctionWrapHandler) -> dict[str, str]:
+        """Results of before `products` was recorded keep their bytes."""
+        return {name: value for name, value in fields(self).items() if value or name != "products"}
 
 
 class Environment(Record):
