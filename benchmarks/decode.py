@@ -32,7 +32,7 @@ from benchmarks.peer import PEER, Peer, started_peer
 from benchmarks.products import LIBRARIES, forced_name, products_by
 from benchmarks.shapes import SHAPES, Shape
 from semidbench.generator import t5_layers
-from semidbench.generator.beam_search import decode
+from semidbench.generator.beam_search import chooser, decode
 from semidbench.generator.examples import TokenRows
 from semidbench.generator.model import load_generator
 from semidbench.generator.trie import build_trie
@@ -77,6 +77,7 @@ class Ours:
     def __init__(self, task: Task, device: str) -> None:
         self.task, self.device = task, device
         self.model: T5ForConditionalGeneration = load_generator(task.folder).to(device).eval()
+        self.choosers = {each: chooser(each, task.section) for each in {"cpu", device}}  # their recordings are kept
         self.trie = build_trie(distinct_ids(task.codes), task.shape.sizes)
         self.encoder = T5EncoderModel.from_pretrained(task.folder).to(device).eval()
         self.tokens = torch.from_numpy(task.prompts.padded(np.arange(len(task.prompts)))[0]).to(device)
@@ -94,6 +95,7 @@ class Ours:
             self.task.section,
             device=device,
             progress=lambda what, done, total: None,
+            choose=self.choosers[device],
         )
         return self.task.codes[found.ids] + np.array(shape.first_tokens), found.scores
 

@@ -7,17 +7,15 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
 import transformers
 
-from semidbench.machine.identity import this_machine
+from semidbench.machine.processor import this_processor
 
 Timer = Callable[[int, int], float]  # prompts and batch size to seconds
-_VECTORS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}  # Linux's flags, the widest first
 GAIN = 0.99  # of a prompt's time: a batch size that takes more than that of the best so far gains nothing
 
 
@@ -78,15 +76,9 @@ def processor() -> str:
 
     Cloud machines call processors of several generations "AMD EPYC" or "Intel Xeon Processor".
     """
-    return f"{this_machine().cpu}, {vector_instructions()}"
+    return f"{this_processor().name}, {vector_instructions()}"
 
 
-def vector_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+def vector_instructions() -> str:
     """The widest set that matrix products can use: AMX, AVX-512, AVX2; else what torch says."""
-    try:
-        lines = cpuinfo.read_text("utf-8").splitlines()
-    except OSError:
-        return torch.backends.cpu.get_cpu_capability()
-    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
-    found = next((name for flag, name in _VECTORS.items() if flag in flags), None)
-    return found or torch.backends.cpu.get_cpu_capability()
+    return this_processor().instructions or torch.backends.cpu.get_cpu_capability()

@@ -59,6 +59,7 @@ def decode(
     *,
     device: str,
     progress: Callable[[str, int, int], None],
+    choose: Chooser | None = None,
 ) -> BeamLists:
     """Search every prompt, in batches of similar length.
 
@@ -66,13 +67,14 @@ def decode(
         first_tokens: the token of code 0 of each level.
         device: "cpu" or "cuda".
         progress: called as `progress("decode", done, total)` after each batch.
+        choose: `chooser` of this device and section, with what it has recorded; None makes one.
 
     Raises:
         UserError: a single prompt does not fit in memory.
     """
     model.to(device).eval()
     trie = trie.to(device)
-    choose = chooser(device, section)
+    choose = choose or chooser(device, section)
     ids = np.empty((len(prompts), section.beams), dtype=np.int64)
     scores = np.empty((len(prompts), section.beams), dtype=np.float32)
     order = np.argsort(-prompts.lengths, kind="stable")  # the longest first: too large a batch fails at once
@@ -88,7 +90,7 @@ def decode(
                 f"memory of {device}. Free some, or take a smaller generator, fewer beams or a larger machine"
             )
         if found is None:
-            batch = len(rows) // 2
+            batch, choose = len(rows) // 2, chooser(device, section)  # its recordings hold memory
             continue
         ids[rows], scores[rows] = found
         done += len(rows)
@@ -200,6 +202,7 @@ class Chooser:
 
 
 def chooser(device: str, section: track.Decoding) -> Chooser:
+    """One that has recorded nothing."""
     record, penalty = recorder(device), section.diversity_penalty
     recorded = None if record is None else Recorded(partial(_choose, penalty=penalty), record)
     return Chooser(section.groups, section.beams // section.groups, penalty, recorded)

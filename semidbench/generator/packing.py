@@ -39,7 +39,7 @@ class Grain:
     few_shapes: bool
 
 
-GRAINS = {"cpu": Grain(256, 1, 2**14, False), "cuda": Grain(1024, 16, 2**62, True)}
+GRAINS = {"cpu": Grain(256, 1, 2**14, False), "cuda": Grain(256, 8, 2**62, True)}
 
 
 @dataclass(frozen=True, slots=True)

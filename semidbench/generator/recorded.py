@@ -14,7 +14,7 @@ import torch
 Tensors = tuple[torch.Tensor, ...]
 Record = Callable[[Callable[[], None]], Callable[[], None]]  # from work to what does it again
 
-_MOST = 32  # recordings of a function: each holds its own memory
+_MOST = 32  # recordings of a function
 _WARM_UP = 2  # calls before a recording: libraries choose their kernels and take their memory in them
 
 
@@ -30,20 +30,24 @@ class _Recording:
 class Recorded:
     """A function whose work depends on the shapes of its arguments alone, and never on their values.
 
+    A shape is recorded when it comes for the second time: what comes once is not worth a recording.
+
     Args:
         function: from tensors to tensors, all on one device.
-        record: makes a recording; `cuda_graph` on a graphics card.
+        record: makes a recording; a `CudaGraphs` on a graphics card.
     """
 
     def __init__(self, function: Callable[..., Tensors], record: Record) -> None:
         self._function, self._record = function, record
+        self._seen: set[tuple[torch.Size, ...]] = set()
         self._recordings: dict[tuple[torch.Size, ...], _Recording] = {}
 
     def __call__(self, *arguments: torch.Tensor) -> Tensors:
         """What the function returns. Beyond 32 shapes it is called and not recorded."""
         shapes = tuple(argument.shape for argument in arguments)
         if shapes not in self._recordings:
-            if len(self._recordings) == _MOST:
+            if shapes not in self._seen or len(self._recordings) == _MOST:
+                self._seen.add(shapes)
                 return self._function(*arguments)
             self._recordings[shapes] = self._recorded(arguments)
         recording = self._recordings[shapes]
@@ -61,23 +65,29 @@ class Recorded:
         return _Recording(own, outcomes, self._record(work))
 
 
-def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
-    """The launches of `work` as a CUDA graph. Dropout draws as if the work had been done once a replay."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    drawn = torch.cuda.get_rng_state()
-    with torch.cuda.stream(side):
-        for _ in range(_WARM_UP):
+class CudaGraphs:
+    """Records launches as CUDA graphs, which share their memory: they are replayed one after the other."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
+        """A replay draws its dropout as if the work had been done."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        drawn = torch.cuda.get_rng_state()
+        with torch.cuda.stream(self._stream):
+            for _ in range(_WARM_UP):
+                work()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        torch.cuda.set_rng_state(drawn)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             work()
-    torch.cuda.current_stream().wait_stream(side)
-    torch.cuda.set_rng_state(drawn)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    replay: Callable[[], None] = graph.replay
-    return replay
+        replay: Callable[[], None] = graph.replay
+        return replay
 
 
 def recorder(device: str) -> Record | None:
     """How a device records; None for a CPU, where launches cost little."""
-    return cuda_graph if device == "cuda" else None
+    return CudaGraphs() if device == "cuda" else None

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import decode, decode_answers, flops, growth
 from benchmarks.decode_task import make_task
-from benchmarks.measure import best_batch, medians, vector_instructions
+from benchmarks.measure import best_batch, medians
 from benchmarks.peer import Peer, started_peer
 from benchmarks.products import LIBRARIES
 from benchmarks.shapes import SHAPES, catalogue, distinct_first, first_code_logits, peak, random_prompts, random_t5
@@ -195,16 +195,6 @@ def test_best_batch_does_not_count_the_first_call_of_a_size() -> None:
         return preparing + prompts / batch  # twice the batch, half the time
 
     assert best_batch("a card", timer, 64, (1, 2, 4, 8, 16)) == 16
-
-
-@pytest.mark.parametrize(
-    ("flags", "name"),
-    [("fpu avx2 fma", "AVX2"), ("fpu avx2 avx512f", "AVX-512"), ("avx2 avx512f amx_tile amx_bf16", "AMX")],
-)
-def test_the_widest_vector_instructions_are_named(flags: str, name: str, tmp_path: Path) -> None:
-    (tmp_path / "cpuinfo").write_text(f"model name\t: A processor\nflags\t\t: {flags}\n")
-    assert vector_instructions(tmp_path / "cpuinfo") == name
-    assert vector_instructions(tmp_path / "absent") == torch.backends.cpu.get_cpu_capability()
 
 
 def test_only_our_batch_size_is_sought_again_for_other_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from semidbench.generator import packing
 from semidbench.generator.examples import IGNORED, TokenRows
 from semidbench.generator.model import add_tokens
-from semidbench.generator.packing import Block, Grain, PromptBatch, packed
+from semidbench.generator.packing import Block, Grain, PromptBatch, TrainingBatch, packed
 from semidbench.generator.t5_loss import SummedLoss
 from semidbench.machine import products
 from semidbench.machine.products import exchange_linear_layers
@@ -97,9 +97,9 @@ def test_loss_and_every_gradient_are_transformers_own(
     loss.backward()
 
     torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
-    largest = max(gradient.abs().max() for gradient in theirs.values())
     for name, weight in model.named_parameters():
-        torch.testing.assert_close(weight.grad, theirs[name], atol=1e-5 * float(largest), rtol=1e-5, msg=name)
+        largest = float(theirs[name].abs().max())
+        torch.testing.assert_close(weight.grad, theirs[name], atol=1e-5 * largest, rtol=0, msg=name)
 
 
 @settings(max_examples=25, deadline=None)
@@ -125,9 +125,24 @@ def test_prompts_without_padding_give_the_same_loss_and_gradients(lengths: list[
         loss = SummedLoss(model)(prompts, targets)
         loss.backward()
         seen.append([loss.detach(), *(weight.grad for weight in model.parameters())])
-    largest = max(float(each.abs().max()) for each in seen[0])
     for whole, other in zip(*seen, strict=True):
-        torch.testing.assert_close(other, whole, atol=1e-5 * largest, rtol=1e-4)
+        torch.testing.assert_close(other, whole, atol=1e-5 * float(whole.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("feed_forward", ["relu", "gated-gelu"])
+def test_a_step_reads_no_value_on_the_host(feed_forward: str) -> None:
+    """A CUDA graph could not hold it. The meta device has shapes alone, and raises where a value is read."""
+    model = t5(feed_forward, 0.2, tied=True).to("meta")
+    rows = TokenRows(np.arange(2, 14, dtype=np.int32), np.array([0, 5, 12]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(packing.GRAINS, "cpu", packing.GRAINS["cuda"])
+        prompts = packed(rows, np.arange(2), "cpu")
+    batch = TrainingBatch(prompts, torch.ones((2, 2), dtype=torch.long), torch.ones(()))
+    on_meta = TrainingBatch.of([tensor.to("meta") for tensor in batch.tensors()])
+    loss = SummedLoss(model)(on_meta.prompts, on_meta.labels) * on_meta.weight
+    loss.backward()
+    assert loss.shape == ()
+    assert all(weight.grad is not None for weight in model.parameters())
 
 
 def test_evaluation_drops_nothing_out() -> None:

@@ -75,25 +75,28 @@ def test_training_learns_and_repeats_to_the_bit() -> None:
 
 def test_a_training_that_is_recorded_ends_with_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a graphics card, but that a replay is the work itself: batches of few shapes, gradients in one place."""
-    runs, recordings = [], []
+    plain, recorded = (tiny_generator(8, dropout=0.0) for _ in range(2))  # dropout is drawn by shape
+    recordings, places = [], set[tuple[int, ...]]()
 
     def record(work: Callable[[], None]) -> Callable[[], None]:
+        def replay() -> None:
+            work()
+            places.add(tuple(weight.grad.data_ptr() for weight in recorded.parameters()))
+
         recordings.append(work)
         work()  # a recording runs before its first replay
-        return work
+        return replay
 
-    for recorded in (False, True):
-        if recorded:
-            monkeypatch.setattr(training, "recorder", lambda device: record)
-            monkeypatch.setitem(packing.GRAINS, "cpu", GRAINS["cuda"])
-        model = tiny_generator(8, dropout=0.0)  # it is drawn by shape
-        losses = train(model, examples(43), SECTION, seed=3, device="cpu", progress=quiet)
-        assert all(weight.grad is None for weight in model.parameters())
-        runs.append((losses, model.state_dict()))
-    np.testing.assert_allclose(runs[1][0], runs[0][0], rtol=1e-4)
-    for name, weight in runs[0][1].items():
-        torch.testing.assert_close(runs[1][1][name], weight, rtol=1e-3, atol=1e-4, msg=name)
+    expected = train(plain, examples(43), SECTION, seed=3, device="cpu", progress=quiet)
+    monkeypatch.setattr(training, "recorder", lambda device: record)
+    monkeypatch.setitem(packing.GRAINS, "cpu", GRAINS["cuda"])
+    losses = train(recorded, examples(43), SECTION, seed=3, device="cpu", progress=quiet)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    for name, weight in plain.state_dict().items():
+        torch.testing.assert_close(recorded.state_dict()[name], weight, rtol=1e-3, atol=1e-4, msg=name)
     assert len(recordings) == 2  # of whole batches and of each epoch's last
+    assert len(places) == 1  # where all graphs leave their gradients
+    assert all(weight.grad is None for weight in (*plain.parameters(), *recorded.parameters()))
 
 
 class Killed(Exception):

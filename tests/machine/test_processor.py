@@ -22,6 +22,14 @@ def test_the_first_processor_is_read() -> None:
     assert read_processor(f"{EPYC}\n{other}") == Processor("AMD EPYC (family 25, model 1)", "AuthenticAMD", "AVX2")
 
 
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [("sse avx2 avx512f amx_tile", "AMX"), ("avx512f avx2", "AVX-512"), ("avx avx2", "AVX2"), ("sse", "")],
+)
+def test_the_widest_vector_instructions_are_named(flags: str, name: str) -> None:
+    assert read_processor(f"flags : {flags}\n").instructions == name
+
+
 def test_a_system_that_says_little_is_no_error() -> None:
     assert read_processor("Hardware\t: a board\n").vendor == ""
     assert products_library(read_processor("")) == "torch"
@@ -30,9 +38,9 @@ def test_a_system_that_says_little_is_no_error() -> None:
 @pytest.mark.parametrize(
     ("vendor", "flags", "library"),
     [
-        ("AuthenticAMD", "avx2 avx512f", "oneDNN"),  # the sides of measured machines: docs/reference/performance.md
-        ("AuthenticAMD", "avx2", "torch"),
-        ("GenuineIntel", "avx2 avx512f amx_tile", "torch"),
+        ("AuthenticAMD", "avx2 avx512f", "oneDNN"),  # measured: docs/reference/performance.md
+        ("AuthenticAMD", "avx2", "torch"),  # measured
+        ("GenuineIntel", "avx2 avx512f amx_tile", "torch"),  # measured
         ("GenuineIntel", "avx2 avx512f", "torch"),
     ],
 )

@@ -59,13 +59,16 @@ def time_training(
     section, rng = track.training, np.random.default_rng(0)
 
     def measure(rows: int, seconds: float) -> float:
-        at: list[float] = []
+        marks: list[tuple[int, float]] = []  # steps done, and when; between the two nothing waits for the device
         began = time.perf_counter()
 
         def tick(what: str, done: int, total: int) -> None:
-            _wait(device)
-            at.append(time.perf_counter())
-            if len(at) > _WARM_UP and at[-1] - began > seconds:
+            if done == _WARM_UP:
+                _wait(device)
+                marks.append((done, time.perf_counter()))
+            elif done == total or (done > _WARM_UP and time.perf_counter() - began > seconds):
+                _wait(device)
+                marks.append((done, time.perf_counter()))
                 raise _Enough
 
         steps = _WARM_UP + (_TIMED_LAST if rows == section.batch else _TIMED)
@@ -74,7 +77,8 @@ def time_training(
         short = section.model_copy(update={"epochs": 1, "batch": rows})
         with suppress(_Enough):
             train(model, examples, short, seed=0, device=device, progress=tick)
-        return float(np.mean(np.diff(at)[_WARM_UP - 1 :]))
+        (first, start), (last, end) = marks
+        return (end - start) / (last - first)
 
     return growing(measure, sizes_up_to(section.batch), budget, least=_WARM_UP + 1)
 
