@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from semidbench.cli.app import Table, TrackName, app
+from semidbench.errors import UserError
 
 
 @app.command()
@@ -34,6 +35,13 @@ def plan(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure again, instead of what earlier runs and plans have shown.")
     ] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="Instead: how many seeds settle a difference, from results in OUT/TRACK.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --power: where the results are. Default: semidbench-results.", file_okay=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what a run will cost before it starts.
@@ -47,7 +55,29 @@ def plan(
     semidbench plan                             the demo
     semidbench plan --track ml-small --data DIR --table 2
     semidbench plan --track paper               before there is any data
+
+    With --power it says instead how many seeds settle a true difference of .01, .02 and .03, from the variances of the
+    results in OUT/TRACK. It measures no time then, and needs no torch.
+
+    \b
+    semidbench plan --power --out leaderboards
     """
+    if power:
+        others: dict[str, object] = {
+            "scheme": scheme,
+            "table": table,
+            "seeds": seeds,
+            "data": data,
+            "cache": cache,
+            "jobs": jobs,
+        }
+        others |= {"fresh": fresh, "device": device != "auto"}
+        if unused := [f"--{name}" for name, value in others.items() if value]:
+            raise UserError(f"--power reads finished results and takes no {unused[0]}: leave it out")
+        _print_power(track, out or Path("semidbench-results"), as_json)
+        return
+    if out is not None:
+        raise UserError("--out names results for --power: give that too, or leave --out out")
     from rich.console import Console
 
     from semidbench.cli.progress import reporter_for
@@ -72,3 +102,18 @@ def plan(
         sys.stdout.write(to_json(made))
         return
     Console().print(to_rich(made))
+
+
+def _print_power(track: str, out: Path, as_json: bool) -> None:
+    from rich.console import Console
+
+    from semidbench.leaderboards.board import leaderboard
+    from semidbench.leaderboards.power import tables
+    from semidbench.leaderboards.power.seeds_needed import seeds_needed
+    from semidbench.leaderboards.terminal import rich_table
+
+    found = seeds_needed(leaderboard(track, out))
+    if as_json:
+        sys.stdout.write(tables.to_json(found))
+        return
+    Console().print(rich_table(tables.needed_grid(found), tables.needed_caption(found)))
