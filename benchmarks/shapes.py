@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,19 @@ class Shape:
     def vocabulary(self) -> int:
         return self.text_tokens + sum(self.sizes)
 
+    def t5(self, dropout: float) -> dict[str, Any]:
+        """What transformers' `T5Config` takes of it."""
+        return {
+            "d_model": self.d_model,
+            "d_kv": self.d_kv,
+            "d_ff": self.d_ff,
+            "num_layers": self.layers,
+            "num_decoder_layers": self.layers,
+            "num_heads": self.heads,
+            "feed_forward_proj": self.feed_forward,
+            "dropout_rate": dropout,
+        }
+
 
 SHAPES = {
     "width-128": Shape(128, 32, 4, 512, 2, "relu", 2_000, 3_650, (64, 64), (64, 1_024)),
@@ -55,17 +69,7 @@ SHAPES = {
 
 def random_t5(shape: Shape, seed: int) -> T5ForConditionalGeneration:
     """An untied T5 in float32 whose logits have a deviation of about 1."""
-    t5 = {
-        "d_model": shape.d_model,
-        "d_kv": shape.d_kv,
-        "d_ff": shape.d_ff,
-        "num_layers": shape.layers,
-        "num_decoder_layers": shape.layers,
-        "num_heads": shape.heads,
-        "feed_forward_proj": shape.feed_forward,
-        "dropout_rate": 0.0,
-    }
-    return generator.random_t5(t5, shape.vocabulary, seed).eval()
+    return generator.random_t5(shape.t5(dropout=0.0), shape.vocabulary, seed).eval()
 
 
 def catalogue(shape: Shape, seed: int) -> Ints:

@@ -31,17 +31,7 @@ def write_models(folder: Path, name: str, words: NDArray[np.str_], seed: int = 0
 def _write_t5(folder: Path, shape: Shape, words: NDArray[np.str_], seed: int) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    settings = {
-        "d_model": shape.d_model,
-        "d_kv": shape.d_kv,
-        "d_ff": shape.d_ff,
-        "num_layers": shape.layers,
-        "num_decoder_layers": shape.layers,
-        "num_heads": shape.heads,
-        "feed_forward_proj": shape.feed_forward,
-        "dropout_rate": 0.1,
-    }
-    save_generator(random_t5(settings, shape.text_tokens, seed), folder)
+    save_generator(random_t5(shape.t5(dropout=0.1), shape.text_tokens, seed), folder)
     pieces = dict.fromkeys([PAD, END, UNKNOWN, "▁", *_LETTERS, *(f"▁{word}" for word in words.tolist())])
     known = list(pieces)[: min(_T5_TOKENS, shape.text_tokens)]
     tokenizer = Tokenizer(models.Unigram([(piece, -float(np.log1p(at))) for at, piece in enumerate(known)], unk_id=2))

@@ -49,26 +49,25 @@ def train_als(options: AlsOptions, train: TrainData, context: Context) -> Any:
         ValueError: there are no interactions.
     """
     counts = training_counts(train)
-    model = AlternatingLeastSquares(
-        factors=options.factors,
-        regularization=options.regularization,
-        alpha=options.alpha,
-        iterations=options.iterations,
-        use_gpu=False,
-        num_threads=context.threads,
-        random_state=context.seed,
-    )
-    model.fit(
-        counts,
-        show_progress=False,
-        callback=lambda done, *_: context.progress("ALS iterations", done + 1, options.iterations),
-    )
+    with threadpool_limits(1, "blas"):  # implicit calls BLAS from each of its threads
+        model = AlternatingLeastSquares(
+            factors=options.factors,
+            regularization=options.regularization,
+            alpha=options.alpha,
+            iterations=options.iterations,
+            use_gpu=False,
+            num_threads=context.threads,
+            random_state=context.seed,
+        )
+        model.fit(
+            counts,
+            show_progress=False,
+            callback=lambda done, *_: context.progress("ALS iterations", done + 1, options.iterations),
+        )
     return model
 
 
-class AlsItemFactors:
-    """Embedder: one view `item`, float32 (N, factors). An item without interactions has factors of 0."""
-
+class _WithAlsOptions:
     def __init__(
         self, *, factors: int = 100, regularization: float = 0.01, alpha: float = 1.0, iterations: int = 15
     ) -> None:
@@ -78,6 +77,10 @@ class AlsItemFactors:
             ValueError: an option is out of range.
         """
         self.options = AlsOptions(factors, regularization, alpha, iterations)
+
+
+class AlsItemFactors(_WithAlsOptions):
+    """Embedder: one view `item`, float32 (N, factors). An item without interactions has factors of 0."""
 
     def embed(self, train: TrainData, context: Context) -> Views:
         """Train ALS and take its item factors.
@@ -85,26 +88,15 @@ class AlsItemFactors:
         Raises:
             ValueError: there are no interactions.
         """
-        with threadpool_limits(1, "blas"):  # implicit calls BLAS from each of its threads
-            return {"item": train_als(self.options, train, context).item_factors}
+        return {"item": train_als(self.options, train, context).item_factors}
 
 
-class Als:
+class Als(_WithAlsOptions):
     """Ranker: with the options of the embedder, it has the same item factors.
 
     A history's factors are those of a user with this history, given the item factors: the exact solution of ALS's
     own least squares (implicit's `recalculate_user`). So any history can be asked about, not only those of training.
     """
-
-    def __init__(
-        self, *, factors: int = 100, regularization: float = 0.01, alpha: float = 1.0, iterations: int = 15
-    ) -> None:
-        """Set the options, those of `AlsOptions`; the defaults are implicit's.
-
-        Raises:
-            ValueError: an option is out of range.
-        """
-        self.options = AlsOptions(factors, regularization, alpha, iterations)
 
     def fit(self, train: TrainData, context: Context) -> None:
         """Train ALS.
@@ -112,8 +104,7 @@ class Als:
         Raises:
             ValueError: there are no interactions.
         """
-        with threadpool_limits(1, "blas"):
-            self.model = train_als(self.options, train, context)
+        self.model = train_als(self.options, train, context)
 
     def search(self, queries: Sequence[str]) -> Floats:
         """Zeros (len(queries), N): ALS reads no text, and equal scores share their ranks."""
